@@ -1,0 +1,7 @@
+"""Airflow DAGs `ingest_<feature group>`: one for each folder in include/feature_groups."""
+
+from include.mlops.orchestration.defaults import specs
+from include.mlops.orchestration.ingest_dag import ingest_dag
+
+for group in specs().groups.values():
+    ingest_dag(group)

@@ -1,0 +1,159 @@
+"""The demo: a local stack, real flights, and Airflow doing the nightly loop, night after night.
+
+The demo plays upstream (it lands files) and the operator (it triggers and unpauses DAGs over Airflow's API); all else
+is the product. Run again, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from include.demo.airflow_api import FINISHED, AirflowApi, Run, until
+from include.demo.scenario import Scenario
+from include.demo.summary import MODEL, keep, show, summarise
+from include.mlops.errors import MlopsError
+from include.mlops.local.airflow import ADMIN, admin_password
+from include.mlops.local.stack import LocalStack
+from include.mlops.settings import Settings
+from include.mlops.steps.platform import Platform
+
+GROUPS = ("flight_outcomes", "airport_weather", "scheduled_flights")
+SCORE, PERFORMANCE, RETRAIN = f"score_{MODEL}", f"performance_{MODEL}", f"retrain_{MODEL}"
+DAGS = ("bulk", *(f"ingest_{name}" for name in GROUPS), SCORE, PERFORMANCE, RETRAIN)
+
+
+def run_demo(settings: Settings, nights: int, *, stay: bool, console: Console) -> None:
+    """Play the scenario. Raises MlopsError where a run fails, with the address of its page."""
+    scenario = Scenario(nights=nights)
+    console.print(f"State in {settings.state}; logs in {settings.state / 'logs'}")
+    with console.status("Starting Spark, MLflow and Airflow"):
+        stack = LocalStack(settings)
+        began = time.monotonic()
+        stack.__enter__()
+    with stack:
+        _tell(console, "stack", f"Airflow {stack.addresses['airflow']} (user {ADMIN}, password {admin_password(settings)})", began)
+        demo = _Demo(settings, scenario, AirflowApi(stack.addresses["airflow"], ADMIN, admin_password(settings)), stack, console)
+        demo.play()
+        summary = summarise(demo.platform, scenario.first_night)
+        keep(settings.state / "demo-summary.json", summary)
+        show(console, summary)
+        console.print(f"Airflow  {stack.addresses['airflow']}  (user {ADMIN}, password {admin_password(settings)})")
+        console.print(f"MLflow   {stack.addresses['mlflow']}")
+        console.print(f"Summary  {settings.state / 'demo-summary.json'}")
+        if stay:
+            console.print("The pages stay up until Ctrl-C.")
+            stack.wait()
+
+
+class _Demo:
+    def __init__(self, settings: Settings, scenario: Scenario, airflow: AirflowApi, stack: LocalStack, console: Console) -> None:
+        self.platform = Platform(settings)
+        self._landing = Path(settings.landing)
+        self._scenario, self._airflow, self._stack, self._console = scenario, airflow, stack, console
+
+    def play(self) -> None:
+        self._wait_for_dags()
+        self._history()
+        self._first_version()
+        for name in DAGS:
+            self._airflow.unpause(name)
+        done = self.platform.ledger.publications.frontier(f"predictions.{MODEL}")
+        for number, ds in enumerate(self._scenario.dates(), 1):
+            if done is None or ds > done:
+                self._night(number, ds)
+            else:
+                self._console.print(f"night {number}/{self._scenario.nights} {ds} is there already")
+
+    def _wait_for_dags(self) -> None:
+        with self._console.status("Airflow parses the DAGs"):
+            until(lambda: set(DAGS) <= self._airflow.known() or self._airflow.import_errors(), 120, "the DAGs in Airflow")
+        if errors := self._airflow.import_errors():
+            raise MlopsError("expected DAGs without import errors, found:\n" + "\n".join(errors))
+
+    def _history(self) -> None:
+        """Bulk runs for what is not published yet, one after another."""
+        missing = {
+            name: interval
+            for name, interval in self._scenario.history.items()
+            if self.platform.ledger.publications.missing(self.platform.specs.group(name).table, interval)
+        }
+        if not missing:
+            return
+        began = time.monotonic()
+        files = self._scenario.land_history(self._landing)
+        _tell(self._console, "landing", f"{files} files of history in {self._landing}", began)
+        self._airflow.unpause("bulk")
+        for name, interval in missing.items():
+            began = time.monotonic()
+            run = self._airflow.trigger("bulk", conf={"what": name, "from": str(interval.first), "to": str(interval.last)})
+            self._finish(run, f"history of {name}, {len(interval)} days in one job")
+            published = self.platform.ledger.publications.over(self.platform.specs.group(name).table, interval)
+            rows = sum(publication.rows for publication in published.values())
+            _tell(self._console, "history", f"{name} {interval}: {rows:,} rows", began)
+
+    def _first_version(self) -> None:
+        if self.platform.ledger.releases.intervals(MODEL):
+            return
+        began = time.monotonic()
+        self._airflow.unpause(RETRAIN)
+        run = self._airflow.trigger(RETRAIN, key=str(self._scenario.trained_as_of), conf={"reason": "the first version"})
+        self._finish(run, "training, registration and release of the first version")
+        _tell(self._console, "training", self._newest_release(), began)
+
+    def _night(self, number: int, ds: date) -> None:
+        """Land what upstream delivers; the scheduler's runs that wait for it go on by themselves."""
+        began = time.monotonic()
+        self._scenario.land(self._landing, ds)
+        label = f"night {number}/{self._scenario.nights} {ds}"
+        with self._console.status(label) as status:
+            wanted = [(f"ingest_{name}", ds - timedelta(days=self.platform.specs.group(name).schedule.delay)) for name in GROUPS]
+            wanted += [(SCORE, ds), (PERFORMANCE, ds - timedelta(days=2))]
+            for dag_id, key in wanted:
+                status.update(f"{label}: {dag_id} {key}")
+                self._require(until(lambda d=dag_id, k=key: self._finished(d, str(k)), 300, f"a finished run of {dag_id} for {key}"))
+            released = self._retraining(ds, lambda text: status.update(f"{label}: {text}"))
+        _tell(self._console, label, self._night_line(ds) + released, began)
+
+    def _retraining(self, ds: date, progress: Callable[[str], None]) -> str:
+        asked = [d for d in self.platform.ledger.releases.decisions(MODEL, "retrain") if d.ds == ds]
+        if not asked:
+            return ""
+        progress(f"retraining because of {asked[0].outcome}")
+        self._require(until(lambda: self._finished(RETRAIN, str(ds)), 300, f"a finished run of {RETRAIN} for {ds}"))
+        return f"; retrained ({asked[0].reason}): {self._newest_release()}"
+
+    def _newest_release(self) -> str:
+        decision = [d for d in self.platform.ledger.releases.decisions(MODEL) if d.version is not None][-1]
+        return f"v{decision.version} {decision.outcome}: {decision.reason}"
+
+    def _night_line(self, ds: date) -> str:
+        night: dict[str, Any] = next(n for n in summarise(self.platform, ds)["nights"] if n["ds"] == str(ds))
+        labelled = ds - timedelta(days=2)
+        auc = self.platform.ledger.monitoring.metrics(MODEL, "performance").get(labelled, {}).get("roc_auc")
+        realised = f", AUC of {labelled} {auc:.3f}" if auc is not None else ""
+        quarantined = f", {night['quarantined']} quarantined" if night["quarantined"] else ""
+        drifted = f" ({', '.join(night['drifted'][:2])})" if night["drifted"] else ""
+        return f"{night['rows']} rows{quarantined}, v{night['version']}, drift {night['drift']}{drifted}{realised}"
+
+    def _finish(self, run: Run, label: str) -> None:
+        with self._console.status(label):
+            state = until(lambda: (s := self._airflow.state(run)) in FINISHED and s, 600, f"the end of {run.dag_id} {run.run_id}")
+        self._require(Run(run.dag_id, run.run_id, state, run.key))
+
+    def _finished(self, dag_id: str, key: str) -> Run | None:
+        self._stack.check()
+        return next((run for run in self._airflow.runs(dag_id) if run.key == key and run.state in FINISHED), None)
+
+    def _require(self, run: Run) -> None:
+        if run.state != "success":
+            raise MlopsError(f"{run.dag_id} {run.key or run.run_id} failed: {self._airflow.page(run)}\nThe alert is in the outbox: python -m include.mlops alerts")
+
+
+def _tell(console: Console, what: str, text: str, began: float) -> None:
+    console.print(f"{time.strftime('%H:%M:%S')}  [bold]{what}[/bold]  {text}  [dim]{time.monotonic() - began:.0f} s[/dim]", highlight=False)

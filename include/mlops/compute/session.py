@@ -1,0 +1,29 @@
+"""A client session on the Spark Connect server that the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.mlops.errors import ServiceUnavailable
+from include.mlops.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def connect(settings: Settings) -> SparkSession:
+    """A new session. Raises ServiceUnavailable where the server does not answer.
+
+    One session a process: the Connect client deadlocks when threads share it.
+    """
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    try:
+        session: SparkSession = SparkSession.builder.remote(settings.spark_remote).create()
+        session.conf.get("spark.sql.session.timeZone")
+    except (PySparkException, OSError) as error:
+        raise ServiceUnavailable(
+            f"expected a Spark Connect server at {settings.spark_remote} (MLOPS_SPARK_REMOTE), found no answer: {error}"
+        ) from error
+    return session

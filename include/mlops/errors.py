@@ -1,0 +1,132 @@
+"""Every error this library raises on purpose.
+
+    MlopsError                 carries `transient`: the only thing that decides whether Airflow retries
+    |- SpecError               a user's YAML or transform.py is wrong (all findings of a file at once)
+    |- SettingsError           a setting is missing, malformed or points nowhere
+    |- NotReady                inputs that a step reads are not published, or files have not landed
+    |- BrokenFile              a landed file cannot be used
+    |  |- MissingFile, EmptyFile, WrongHeader, WrongEncoding, TruncatedFile, UnreadableFile
+    |- PartitionsFailed        some partitions of an interval failed; the others went on
+    |- QuarantineLimit         too many malformed rows in a partition
+    |- ValidationFailed        a critical expectation failed on staged data
+    |- MeaningChanged          a transform or schema changed under the same feature group version
+    |- NoLiveVersion           no model version was live on that date
+    |- ScoreGateFailed         predictions were refused before their commit
+    |- TrainingFailed          the training set is unusable (empty, one class, no holdout)
+    |- FeaturesUnusable        rows lack a column that the model needs, or hold values that it cannot take
+    |- NotReproducible         training again from the record gave another model
+    `- ServiceUnavailable      transient: Spark, MLflow, the catalog or the ledger did not answer
+
+A message says what was expected, what was found, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+
+class MlopsError(Exception):
+    """Base of all errors raised on purpose; `transient` says whether trying again can help."""
+
+    transient = False
+
+    def line(self) -> str:
+        """`QuarantineLimit: expected at most ...`"""
+        return f"{type(self).__name__}: {self}"
+
+
+class SpecError(MlopsError):
+    """A specification file is wrong; `findings` are printable lines, one for each fault."""
+
+    def __init__(self, findings: list[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(findings))
+
+
+class SettingsError(MlopsError):
+    """A setting is missing or unusable."""
+
+
+class NotReady(MlopsError):
+    """Inputs are missing; `missing` names each file or partition that a step waits for."""
+
+    def __init__(self, subject: str, missing: list[str]) -> None:
+        self.missing = tuple(missing)
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        super().__init__(f"{subject} waits for {shown}")
+
+
+class BrokenFile(MlopsError):
+    """A landed file cannot be used."""
+
+
+class MissingFile(BrokenFile):
+    """The file of a partition has not landed."""
+
+
+class EmptyFile(BrokenFile):
+    """The file holds no rows."""
+
+
+class WrongHeader(BrokenFile):
+    """The file's columns are not those of the specification."""
+
+
+class WrongEncoding(BrokenFile):
+    """The file is not UTF-8 text."""
+
+
+class TruncatedFile(BrokenFile):
+    """The file ends in the middle of a record."""
+
+
+class UnreadableFile(BrokenFile):
+    """The file is not of the declared format at all."""
+
+
+class QuarantineLimit(MlopsError):
+    """More malformed rows than the specification allows."""
+
+
+class ValidationFailed(MlopsError):
+    """A critical expectation failed."""
+
+
+class PartitionsFailed(MlopsError):
+    """Some partitions failed; `failures` maps each partition date to what was wrong with it."""
+
+    def __init__(self, subject: str, failures: Mapping[date, str]) -> None:
+        self.failures = dict(failures)
+        lines = [f"  {ds}: {failure}" for ds, failure in sorted(failures.items())]
+        super().__init__(f"{subject}: {len(failures)} partition(s) failed, nothing of them was published\n" + "\n".join(lines))
+
+
+class MeaningChanged(MlopsError):
+    """A feature group means something else than its version did when it was first published."""
+
+
+class NoLiveVersion(MlopsError):
+    """No version of the model was live on that data date."""
+
+
+class ScoreGateFailed(MlopsError):
+    """Predictions of a partition were refused; nothing was committed."""
+
+
+class TrainingFailed(MlopsError):
+    """The training set cannot give a model."""
+
+
+class FeaturesUnusable(MlopsError):
+    """Rows lack a column that the model needs, or hold values that it cannot take."""
+
+
+class NotReproducible(MlopsError):
+    """Training again from the record gave another model file."""
+
+
+class ServiceUnavailable(MlopsError):
+    """A service did not answer; trying again can help."""
+
+    transient = True

@@ -1,0 +1,163 @@
+"""The lake: Iceberg tables partitioned by day, read in process; staging and publishing by Spark is in `staging`.
+
+Readers see published rows only: a staged snapshot hangs beside the main branch until it is published.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
+from pyiceberg.table import Table
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from include.mlops.errors import MlopsError, ServiceUnavailable
+from include.mlops.lake.schema import by_day, iceberg_schema
+from include.mlops.settings import Settings
+from include.mlops.spec.interval import Interval
+
+CATALOG = "lake"
+PROPERTIES = {"commit.retry.num-retries": "30", "format-version": "2", "write.parquet.compression-codec": "zstd"}
+STAGED_PROPERTIES = {**PROPERTIES, "write.wap.enabled": "true"}
+
+
+class Lake:
+    """Tables by name, such as `features.scheduled_flights_v1`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        for url in (self._settings.catalog.removeprefix("sqlite:///"), urlsplit(self._settings.warehouse).path):
+            Path(url).parent.mkdir(parents=True, exist_ok=True)
+        with _available():
+            return SqlCatalog(CATALOG, uri=self._settings.catalog, warehouse=self._settings.warehouse)
+
+    def table(self, name: str) -> Table:
+        """Raises MlopsError where there is no such table."""
+        try:
+            with _available():
+                return self.catalog.load_table(name)
+        except NoSuchTableError:
+            raise MlopsError(f"expected the table {name} in the lake, found none: nothing was published to it yet") from None
+
+    def exists(self, name: str) -> bool:
+        with _available():
+            return self.catalog.table_exists(name)
+
+    def create(self, name: str, columns: Mapping[str, str], *, staged: bool = False) -> None:
+        """Make the table with one partition a day where it does not exist."""
+        schema = iceberg_schema(columns)
+        with _available():
+            self.catalog.create_namespace_if_not_exists(name.split(".")[0])
+            self.catalog.create_table_if_not_exists(
+                name, schema, partition_spec=by_day(schema), properties=STAGED_PROPERTIES if staged else PROPERTIES
+            )
+
+    def columns(self, name: str) -> list[str]:
+        return [field.name for field in self.table(name).schema().fields]
+
+    def snapshot(self, name: str) -> int | None:
+        """The snapshot that readers see now."""
+        current = self.table(name).current_snapshot()
+        return current.snapshot_id if current else None
+
+    def batches(
+        self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of those days as record batches, in no particular order; at least one batch, perhaps without rows."""
+        with _available():
+            scan = self.table(name).scan(
+                row_filter=_between(interval), selected_fields=tuple(columns) if columns else ("*",), snapshot_id=snapshot_id
+            )
+            reader = scan.to_arrow_batch_reader()
+            schema = _plain(reader.schema)
+            yield pa.RecordBatch.from_pylist([], schema=schema)
+            yield from (batch.cast(schema) for batch in reader)
+
+    def read(
+        self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
+    ) -> pa.Table:
+        """Rows of those days as one table, its columns in the order asked for."""
+        with _available():
+            found = (
+                self.table(name)
+                .scan(row_filter=_between(interval), selected_fields=tuple(columns) if columns else ("*",), snapshot_id=snapshot_id)
+                .to_arrow()
+            )
+        plain = found.cast(_plain(found.schema))
+        return plain.select(list(columns)) if columns else plain
+
+    def tag(self, name: str, tag: str) -> int:
+        """Tag what readers see now, unless the tag exists. Returns the tagged snapshot's id."""
+        table = self.table(name)
+        if tag not in table.refs():
+            current = table.current_snapshot()
+            if current is None:
+                raise MlopsError(f"expected published rows in {name}, found none: nothing to tag")
+            _commit(lambda: table.refresh().manage_snapshots().create_tag(current.snapshot_id, tag).commit())
+        return self.snapshot_of(name, tag)
+
+    def snapshot_of(self, name: str, tag: str) -> int:
+        """Raises MlopsError where the table bears no such tag."""
+        refs = self.table(name).refs()
+        if tag not in refs:
+            raise MlopsError(f"expected the tag {tag} on {name}, found {', '.join(sorted(refs)) or 'none'}")
+        return refs[tag].snapshot_id
+
+    def replace(self, name: str, rows: pa.Table, days: Sequence[object]) -> int:
+        """Replace whole days by `rows` in one atomic commit; a day without rows becomes empty. Returns the snapshot id."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Delete operation did not match any records")  # a day's first rows
+            _commit(lambda: self.table(name).overwrite(rows, overwrite_filter=In("ds", [str(day) for day in days])))
+        snapshot = self.snapshot(name)
+        assert snapshot is not None
+        return snapshot
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """One type for texts: files give `string` or `large_string`, depending on who wrote them."""
+    kinds = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
+    return pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in schema])
+
+
+def _between(interval: Interval) -> BooleanExpression:
+    return And(GreaterThanOrEqual("ds", str(interval.first)), LessThanOrEqual("ds", str(interval.last)))
+
+
+@retry(
+    retry=retry_if_exception_type(CommitFailedException),
+    wait=wait_random_exponential(max=2),
+    stop=stop_after_attempt(30),
+    reraise=True,
+)
+def _attempt(action: Callable[[], object]) -> None:
+    action()
+
+
+def _commit(action: Callable[[], object]) -> None:
+    """Commit, again where another writer was faster."""
+    try:
+        with _available():
+            _attempt(action)
+    except CommitFailedException as error:
+        raise ServiceUnavailable(f"another writer kept the table busy through 30 attempts: {error}") from error
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error

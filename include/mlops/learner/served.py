@@ -1,0 +1,36 @@
+"""What MLflow calls to serve a model (`models:/<name>@champion`): a data frame in, the column of scores out.
+
+This file travels with each model, with the few others that it imports.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from include.mlops.learner.predict import Predictor, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCORE = "score"
+
+
+class Served:
+    """A model behind MLflow's `predict`."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        del params
+        import pandas as pd
+
+        rows = pa.Table.from_pandas(frame[list(self._predictor.columns)], preserve_index=False)
+        return pd.DataFrame({_SCORE: self._predictor.predict(rows)}, index=frame.index)
+
+
+def _load_pyfunc(path: str) -> Served:
+    return Served(load(Path(path)))

@@ -1,0 +1,115 @@
+"""The ledger: what happened and why, in a relational store (sqlite or Postgres).
+
+The only room that knows SQLAlchemy. Times are UTC; every row says when it was recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.ledger.incidents import Incidents
+from include.mlops.ledger.monitoring import Monitoring
+from include.mlops.ledger.plain import dumps
+from include.mlops.ledger.publications import Publications
+from include.mlops.ledger.releases import Releases
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 7_265_001  # any number that no other application of that Postgres database locks
+SQLITE_TIMEOUT = 30.0  # seconds to wait for another writer; `?timeout=` in the URL says otherwise
+
+
+class Ledger:
+    """Opens the store at `url`; `migrate()` brings its schema up to date."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _engine(url)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction that writes. Raises ServiceUnavailable where the store cannot be reached or stays locked."""
+        with self._answering(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One transaction that only reads: a snapshot that neither waits for a writer nor makes one wait."""
+        with self._answering(), self._engine.execution_options(reads=True).begin() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; processes that do so at once wait for one another."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with self.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @cached_property
+    def publications(self) -> Publications:
+        return Publications(self)
+
+    @cached_property
+    def releases(self) -> Releases:
+        return Releases(self)
+
+    @cached_property
+    def monitoring(self) -> Monitoring:
+        return Monitoring(self)
+
+    @cached_property
+    def incidents(self) -> Incidents:
+        return Incidents(self)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, ProgrammingError) as error:
+            if re.search(r"no such (table|column)|has no column|(relation|column) .* does not exist", str(error.orig)):
+                raise SettingsError(
+                    f"the ledger at {self._engine.url!r} is behind this code ({error.orig}); "
+                    "bring its schema up to date with Ledger(url).migrate()"
+                ) from error
+            if isinstance(error, ProgrammingError):
+                raise
+            raise ServiceUnavailable(f"the ledger at {self._engine.url!r} did not answer: {error.orig}") from error
+
+
+def _engine(url: str) -> Engine:
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite":
+        return create_engine(address, pool_pre_ping=True, json_serializer=dumps)
+    if address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    arguments = {} if "timeout" in address.query else {"timeout": SQLITE_TIMEOUT}
+    engine = create_engine(address, connect_args=arguments, json_serializer=dumps)
+
+    @event.listens_for(engine, "connect")
+    def _wal(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own BEGIN below, so that schema changes are transactional
+        connection.execute("PRAGMA journal_mode=WAL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("reads", False)
+        # A writer takes its lock at once: it waits at the start rather than fails half-way.
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine

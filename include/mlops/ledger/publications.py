@@ -1,0 +1,109 @@
+"""Which partitions are published, of which rows, made from what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from include.mlops.ledger.store import Store, now
+from include.mlops.ledger.tables import meanings, publications, validations
+from include.mlops.spec.interval import Interval
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One partition of a dataset as it became visible. `meaning` is the hash of the code and spec that made it."""
+
+    dataset: str
+    ds: date
+    rows: int
+    meaning: str
+    run_id: str
+    snapshot_id: int | None = None
+    quarantined: int = 0
+    inputs: dict[str, Any] = field(default_factory=dict)
+    version: int | None = None
+    in_sample: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One expectation's result on one partition."""
+
+    dataset: str
+    ds: date
+    run_id: str
+    expectation: str
+    target: str
+    severity: str
+    success: bool
+    observed: str
+
+
+_COLUMNS = [publications.c[name] for name in Publication.__dataclass_fields__]
+
+
+class Publications:
+    """The record of what was published; the newest row of a partition counts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(self, rows: Iterable[Publication]) -> None:
+        values = [{**vars(row), "recorded_at": now()} for row in rows]
+        if values:
+            with self._store.begin() as connection:
+                connection.execute(insert(publications), values)
+
+    def over(self, dataset: str, interval: Interval) -> dict[date, Publication]:
+        """The current publication of each published day of `interval`."""
+        newest = (
+            select(func.max(publications.c.id))
+            .where(publications.c.dataset == dataset, publications.c.ds.between(interval.first, interval.last))
+            .group_by(publications.c.ds)
+        )
+        with self._store.read() as connection:
+            rows = connection.execute(select(*_COLUMNS).where(publications.c.id.in_(newest))).mappings()
+            return {row["ds"]: Publication(**row) for row in rows}
+
+    def missing(self, dataset: str, interval: Interval) -> list[date]:
+        present = self.over(dataset, interval)
+        return [ds for ds in interval if ds not in present]
+
+    def frontier(self, dataset: str) -> date | None:
+        """The newest published day."""
+        with self._store.read() as connection:
+            return connection.execute(
+                select(func.max(publications.c.ds)).where(publications.c.dataset == dataset)
+            ).scalar()
+
+    def meaning(self, dataset: str) -> str | None:
+        """The meaning that this dataset was last declared to have."""
+        query = select(meanings.c.meaning).where(meanings.c.dataset == dataset).order_by(meanings.c.id.desc()).limit(1)
+        with self._store.read() as connection:
+            return connection.execute(query).scalar()
+
+    def declare(self, dataset: str, meaning: str, reason: str) -> None:
+        with self._store.begin() as connection:
+            connection.execute(
+                insert(meanings), {"dataset": dataset, "meaning": meaning, "reason": reason, "recorded_at": now()}
+            )
+
+    def record_validations(self, results: Iterable[Validation]) -> None:
+        values = [{**vars(result), "recorded_at": now()} for result in results]
+        if values:
+            with self._store.begin() as connection:
+                connection.execute(insert(validations), values)
+
+    def validations(self, dataset: str, ds: date) -> list[Validation]:
+        """Results kept for a partition, oldest first."""
+        columns = [validations.c[name] for name in Validation.__dataclass_fields__]
+        query = (
+            select(*columns).where(validations.c.dataset == dataset, validations.c.ds == ds).order_by(validations.c.id)
+        )
+        with self._store.read() as connection:
+            return [Validation(**row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,111 @@
+"""`airflow standalone` of the local stack: its environment and its health check."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from include.mlops.compute.private_file import write_private
+from include.mlops.local.ports import free_port
+from include.mlops.local.secrets import local_secret
+from include.mlops.local.services import NO_TELEMETRY
+from include.mlops.local.supervisor import Service
+from include.mlops.settings import ROOT, Settings
+
+ADMIN = "admin"
+COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+def airflow_service(settings: Settings) -> Service:
+    """All Airflow components in one process tree, LocalExecutor on sqlite, on `settings.airflow_port`."""
+    home = settings.state / "airflow"
+    home.mkdir(parents=True, exist_ok=True)
+    address = f"http://127.0.0.1:{settings.airflow_port}"
+    return Service(
+        name="airflow",
+        command=(sys.executable, "-m", "airflow", "standalone"),
+        environment=airflow_environment(settings),
+        directory=home,
+        answers=lambda: airflow_answers(address),
+        address=address,
+    )
+
+
+def admin_password(settings: Settings) -> str:
+    """The password of the user `admin`: random, made once for the state folder."""
+    return local_secret(settings.state / "secrets", "airflow-admin")
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """What every Airflow component and command of this stack must see, the settings of its tasks included."""
+    home = settings.state / "airflow"
+    secrets = settings.state / "secrets"
+    passwords = secrets / "airflow-passwords.json"
+    password = admin_password(settings)
+    write_private(passwords, json.dumps({ADMIN: password}))
+    address = f"http://127.0.0.1:{settings.airflow_port}"
+    bundle = {
+        "name": "bundle",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(ROOT), "refresh_interval": 5},
+    }
+    options = {
+        "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__PARALLELISM": "4",
+        "CORE__FERNET_KEY": local_secret(secrets, "airflow-fernet"),
+        "CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(settings.airflow_port),
+        "API__BASE_URL": address,
+        "API__WORKERS": "1",
+        "API_AUTH__JWT_SECRET": local_secret(secrets, "airflow-jwt"),
+        "API__SECRET_KEY": local_secret(secrets, "airflow-session"),
+        "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    }
+    return {
+        **{f"AIRFLOW__{name}": value for name, value in options.items()},
+        **NO_TELEMETRY,
+        **exported(settings),
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        # standalone starts its components as `airflow`; the folder is that of the environment, not what it links to.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    }
+
+
+def exported(settings: Settings) -> dict[str, str]:
+    """The settings as the MLOPS_* variables that make another process read the same."""
+    found = {}
+    for name, value in settings.model_dump().items():
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if text:
+            found[f"MLOPS_{name.upper()}"] = text
+    return found
+
+
+def airflow_answers(address: str) -> bool:
+    """True once the API, the database and every component say that they are healthy."""
+    try:
+        answer = httpx.get(f"{address}/api/v2/monitor/health", timeout=5)
+    except httpx.HTTPError:
+        return False
+    if not answer.is_success:
+        return False
+    health = answer.json()
+    return all((health.get(component) or {}).get("status") == "healthy" for component in COMPONENTS)

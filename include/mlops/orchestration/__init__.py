@@ -1,0 +1,1 @@
+"""Airflow's side: builders that turn specifications into DAGs. The only room that imports Airflow."""

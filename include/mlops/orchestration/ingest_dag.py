@@ -1,0 +1,78 @@
+"""One DAG a feature group: wait, ingest, validate, publish; a run is a partition."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, CronPartitionTimetable, get_current_context, task
+
+from include.mlops.orchestration.assets import published
+from include.mlops.orchestration.defaults import default_args, doc, partition, platform, recovered
+from include.mlops.orchestration.handover import pack, unpack
+from include.mlops.orchestration.waiting import WaitForPartition
+from include.mlops.spec.feature_group import FeatureGroup
+from include.mlops.spec.interval import Interval
+
+
+def ingest_dag(group: FeatureGroup) -> DAG:
+    """Midnight by midnight in the data's own time zone; nights missed while Airflow was down are made up."""
+    zone = ZoneInfo(group.timezone)
+    reads = "".join(f"\n- reads `{name}` of the days [{first}, {last}]" for name, (first, last) in group.reads.items())
+    with DAG(
+        dag_id=f"ingest_{group.name}",
+        description=group.description,
+        doc_md=doc(
+            f"### Publish `{group.table}`, a day at a time\n{group.description}\n\n"
+            f"- partition `ds` is due {group.schedule.delay} day(s) after its midnight, {group.timezone}{reads}\n"
+            "- a file that is missing is waited for without a worker slot\n"
+            "- **backfill**: any interval, from the DAG's Backfill tab; **again**: clear the run. Both replace the partition",
+            f"feature_groups/{group.name}/feature_group.yaml",
+        ),
+        schedule=CronPartitionTimetable("0 0 * * *", timezone=group.timezone, run_offset=-group.schedule.delay, key_format="%Y-%m-%d"),
+        start_date=datetime.combine(group.schedule.start, time(), zone),
+        end_date=datetime.combine(group.schedule.end, time(), zone) if group.schedule.end else None,
+        catchup=True,
+        max_active_runs=1,
+        default_args=default_args(group.owner, group.table, group.name),
+        tags=["ingest", "features", group.name],
+    ) as dag:
+
+        @task(pool="spark", doc_md="Landed file to staged snapshot; malformed rows to quarantine.")
+        def ingest() -> Any:
+            from include.mlops.steps.ingest import ingest as step
+
+            context = get_current_context()
+            rooms = platform()
+            return pack(step(rooms, rooms.specs.group(group.name), Interval.day(partition(context)), context["run_id"]))
+
+        @task(doc_md="Great Expectations on the staged snapshot. The link Report shows every result.")
+        def validate(ingested: Any) -> Any:
+            from include.mlops.steps.ingest import Ingested
+            from include.mlops.steps.validate import validate as step
+
+            rooms = platform()
+            result = step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested))
+            get_current_context()["ti"].xcom_push(key="report_url", value=rooms.report_url(result.report))
+            return pack(result)
+
+        @task(
+            pool="spark",
+            outlets=[published(group)],
+            on_success_callback=recovered(group.name),
+            doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
+        )
+        def publish(ingested: Any, validated: Any) -> Any:
+            from include.mlops.steps.ingest import Ingested
+            from include.mlops.steps.publish import publish as step
+            from include.mlops.steps.validate import Validated
+
+            rooms = platform()
+            return pack(step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested), unpack(Validated, validated)))
+
+        wait = WaitForPartition(task_id="wait", group=group, doc_md="For the landed file and the partitions that are read.")
+        staged = ingest()
+        wait >> staged
+        publish(staged, validate(staged))
+    return dag

@@ -1,0 +1,33 @@
+"""Whether predictions of a partition may be published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """Plain numbers of one partition's predictions."""
+
+    expected_rows: int
+    rows: int
+    nulls: int
+    distinct: int
+    minimum: float | None
+    maximum: float | None
+
+
+def refusals(found: ScoreSummary, minimum: float | None, maximum: float | None, min_distinct: int) -> list[str]:
+    """Why the predictions are refused, in words; empty where they may be published."""
+    reasons = []
+    if found.rows != found.expected_rows:
+        reasons.append(f"expected {found.expected_rows} rows as published in the features, found {found.rows}")
+    if found.nulls:
+        reasons.append(f"expected no missing scores, found {found.nulls} of {found.rows}")
+    if minimum is not None and found.minimum is not None and found.minimum < minimum:
+        reasons.append(f"expected scores from {minimum} up, found {found.minimum:.6g}")
+    if maximum is not None and found.maximum is not None and found.maximum > maximum:
+        reasons.append(f"expected scores up to {maximum}, found {found.maximum:.6g}")
+    if found.rows >= min_distinct and found.distinct < min_distinct:
+        reasons.append(f"expected at least {min_distinct} different scores, found {found.distinct}")
+    return reasons

@@ -1,0 +1,59 @@
+"""The way to the MLflow server: short waits, and one error where it does not answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from include.mlops.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow's own retries last four minutes, inside a task that Airflow retries anyway. It also prints links and reports
+# usage. Variables set by an operator win.
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
+_UNANSWERED = ("failed with exception", "failed with error code 5", "Max retries exceeded", "too many 5")
+
+
+def client(url: str) -> MlflowClient:
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=url, registry_uri=url)
+
+
+@contextmanager
+def available(url: str) -> Iterator[None]:
+    """Raises ServiceUnavailable where the server at `url` did not answer, or answered that it is in trouble."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except RequestException as error:
+        status = error.response.status_code if error.response is not None else None
+        if status is not None and status < 500:
+            raise
+        raise _unavailable(url, error) from error
+    except MlflowException as error:
+        if error.error_code not in _TRANSIENT and not any(words in str(error) for words in _UNANSWERED):
+            raise
+        raise _unavailable(url, error) from error
+
+
+def _unavailable(url: str, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"MLflow at {url} did not answer: {str(error)[:300]}; is the server up? The setting is MLOPS_MLFLOW_URL"
+    )

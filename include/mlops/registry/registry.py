@@ -1,0 +1,154 @@
+"""The registry: training runs, model versions and their aliases, in MLflow. The only room that knows it."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.mlops.errors import MlopsError
+from include.mlops.registry.connection import available, client
+from include.mlops.registry.model_format import MODEL_FILE
+from include.mlops.registry.run import Run
+from include.mlops.registry.version import TRAINING_KEY, Version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+class Registry:
+    """MLflow at `mlflow_url`: an experiment and a registered model for each model, under its name."""
+
+    def __init__(self, mlflow_url: str) -> None:
+        self._url = mlflow_url.rstrip("/")
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return client(self._url)
+
+    def begin(self, model: str, name: str, parameters: Mapping[str, object], tags: Mapping[str, str]) -> Run:
+        """Start a run in the model's experiment."""
+        from mlflow.entities import Param
+
+        with available(self._url):
+            found = self._client.create_run(self._experiment(model), run_name=name, tags=dict(tags))
+            self._client.log_batch(
+                found.info.run_id, params=[Param(key, str(value)[:6000]) for key, value in parameters.items()]
+            )
+        return Run(self._client, self._url, model, found.info.run_id)
+
+    def abandon(self, model: str, training_key: str) -> list[str]:
+        """Mark the unfinished runs of that key killed: their process is gone. Returns their ids."""
+        with available(self._url):
+            found = self._client.search_runs(
+                [self._experiment(model)], f"tags.`{TRAINING_KEY}` = '{training_key}' and attributes.status = 'RUNNING'"
+            )
+            for run in found:
+                self._client.set_terminated(run.info.run_id, "KILLED")
+        return [run.info.run_id for run in found]
+
+    def close(self, version: Version) -> None:
+        """Finish the run of a version that was registered just before its process died."""
+        with available(self._url):
+            if self._client.get_run(version.mlflow_run).info.status == "RUNNING":
+                self._client.set_terminated(version.mlflow_run, "FINISHED")
+
+    def find(self, model: str, training_key: str) -> Version | None:
+        """The version trained under that key, the oldest if there are several."""
+        found = [version for version in self.versions(model) if version.tags.get(TRAINING_KEY) == training_key]
+        return found[0] if found else None
+
+    def versions(self, model: str) -> list[Version]:
+        """All versions, oldest first."""
+        found = []
+        token = None
+        with available(self._url):
+            while True:
+                page = self._client.search_model_versions(f"name = '{model}'", page_token=token)
+                found += [Version.of(version) for version in page]
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: version.number)
+
+    def version(self, model: str, number: int) -> Version:
+        """Raises MlopsError where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with available(self._url):
+                return Version.of(self._client.get_model_version(model, str(number)))
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            known = ", ".join(str(version.number) for version in self.versions(model)) or "none"
+            raise MlopsError(
+                f"expected version {number} of {model} in MLflow, found {known}; train one first"
+            ) from error
+
+    def aliased(self, model: str, alias: str) -> Version | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with available(self._url):
+                return Version.of(self._client.get_model_version_by_alias(model, alias))
+        except MlflowException as error:
+            if error.error_code in _MISSING:
+                return None
+            raise
+
+    def alias(self, version: Version, alias: str) -> None:
+        with available(self._url):
+            self._client.set_registered_model_alias(version.model, alias, str(version.number))
+
+    def unalias(self, model: str, alias: str) -> None:
+        with available(self._url):
+            self._client.delete_registered_model_alias(model, alias)
+
+    def tag(self, version: Version, name: str, value: str) -> None:
+        with available(self._url):
+            self._client.set_model_version_tag(version.model, str(version.number), name, value)
+
+    def model_file(self, version: Version) -> bytes:
+        """The bytes of the model file. Raises MlopsError where they are not those that were registered."""
+        from mlflow.artifacts import download_artifacts
+
+        with tempfile.TemporaryDirectory() as folder, available(self._url):
+            uri = f"{version.source.rstrip('/')}/{MODEL_FILE}"
+            content = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._url)).read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != version.sha256:
+            raise MlopsError(
+                f"expected {version.model} v{version.number} to be the model file with sha256 {version.sha256}, found {found} at "
+                f"{version.source}: it was changed after it was registered; restore it, or train again"
+            )
+        return content
+
+    def artifact(self, version: Version, name: str) -> bytes:
+        """A file that the version's run logged."""
+        with tempfile.TemporaryDirectory() as folder, available(self._url):
+            return Path(self._client.download_artifacts(version.mlflow_run, name, folder)).read_bytes()
+
+    def run_url(self, version: Version) -> str:
+        with available(self._url):
+            return f"{self._url}/#/experiments/{self._experiment(version.model)}/runs/{version.mlflow_run}"
+
+    def version_url(self, model: str, number: int) -> str:
+        return f"{self._url}/#/models/{model}/versions/{number}"
+
+    def _experiment(self, model: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(model)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(model))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another task was faster
+                raise
+            return self._experiment(model)

@@ -1,0 +1,76 @@
+"""Where things are: one typed, frozen object, read from the environment (prefix `MLOPS_`).
+
+Every default is the embedded stack on this machine, all of it under one state folder.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from include.mlops.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Addresses and limits; each field is the variable `MLOPS_<FIELD>` in upper case."""
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    specs: Path = ROOT / "include"  # holds feature_groups/ and models/
+    state: Path = ROOT / ".state"
+    landing_url: str = ""  # default: <state>/landing
+    warehouse_url: str = ""  # default: <state>/lake/warehouse
+    catalog_url: str = ""  # default: sqlite under <state>/lake
+    ledger_url: str = ""  # default: sqlite under <state>
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)  # the three ports of the local stack
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    spark_port: int = Field(default=15002, ge=1, le=65535)
+    mlflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('mlflow_port', 5000)}")
+    airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
+    spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
+    spark_memory: str = Field(default="3g", pattern=r"^\d+[kmg]$")  # heap of the local Spark server
+    maven_url: str = "https://repo1.maven.org/maven2"
+    task_memory_mb: int = 2048  # what a task may hold in process before Spark must carry the batches
+    sample_rows: int = 5000  # rows of a monitoring sample
+    slack_token: SecretStr = SecretStr("")
+    slack_channel: str = "#mlops"
+    slack_url: str = "https://slack.com/api/"
+
+    @cached_property
+    def landing(self) -> str:
+        return self.landing_url or str(self.state / "landing")
+
+    @cached_property
+    def warehouse(self) -> str:
+        return self.warehouse_url or (self.state / "lake" / "warehouse").as_uri()
+
+    @cached_property
+    def catalog(self) -> str:
+        return self.catalog_url or f"sqlite:///{self.state / 'lake' / 'catalog.db'}"
+
+    @cached_property
+    def ledger(self) -> str:
+        return self.ledger_url or f"sqlite:///{self.state / 'ledger.db'}"
+
+    @cached_property
+    def reports(self) -> Path:
+        """HTML reports (validation, drift); the Airflow plugin serves them under `/mlops/reports/`."""
+        return self.state / "reports"
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises SettingsError naming each bad variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"MLOPS_{str(e['loc'][0]).upper()}: {e['msg']}, found {e['input']!r}"
+            for e in error.errors()
+            if e["type"] != "default_factory_not_called"  # an address whose port is the bad one
+        ]
+        raise SettingsError("\n".join(lines)) from None

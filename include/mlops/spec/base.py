@@ -1,0 +1,91 @@
+"""What all specifications share: frozen, no unknown keys, durations in days."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from include.mlops.spec.interval import parse_days
+
+DAYS_OF = {"day": 1, "week": 7, "month": 30}
+
+
+class Spec(BaseModel):
+    """A part of a user's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _lag(value: Any) -> int:
+    if not isinstance(value, str):
+        raise ValueError(f"expected days such as '7d', found {value!r}")  # noqa: TRY004 (pydantic wants ValueError)
+    days = parse_days(value)
+    if abs(days) > 36_500:
+        raise ValueError(f"expected at most 36500d, found '{value}'")
+    return days
+
+
+def _duration(value: Any) -> int:
+    days = _lag(value)
+    if days < 0:
+        raise ValueError(f"expected no negative number of days, found {value!r}")
+    return days
+
+
+def _every(value: Any) -> int:
+    if value in DAYS_OF:
+        return DAYS_OF[value]
+    found = re.match(r"^(\d+)d$", value) if isinstance(value, str) else None
+    if not found or int(found.group(1)) == 0:
+        raise ValueError(f"expected 'day', 'week', 'month' or days such as '10d', found {value!r}")
+    return int(found.group(1))
+
+
+def _hours(value: Any) -> float:
+    found = re.match(r"^(\d+(?:\.\d+)?)(h|m)$", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(f"expected hours or minutes such as '6h' or '30m', found {value!r}")
+    return float(found.group(1)) / (60 if found.group(2) == "m" else 1)
+
+
+def _day(value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected a day such as 2013-01-30, found {str(value)!r}") from None
+
+
+def repeated(values: tuple[str, ...], *, apart_from_case: bool = False) -> list[str]:
+    """Those of `values` that occur more than once, sorted."""
+    plain = [value.casefold() if apart_from_case else value for value in values]
+    return sorted({value for value, name in zip(values, plain, strict=True) if plain.count(name) > 1})
+
+
+_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+_COLUMN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+PATTERNS = {
+    _NAME: "a name of lower-case letters, digits and _, a letter first, at most 63",
+    _COLUMN: "a column name of letters, digits and _, no digit first",
+}
+"""What each pattern means, for messages."""
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
+Column = Annotated[str, StringConstraints(pattern=_COLUMN)]
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number; neither true nor "3" is one."""
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+Day = Annotated[date, BeforeValidator(_day)]
+Lag = Annotated[int, BeforeValidator(_lag)]
+"""Days relative to a partition, such as `-2d`."""
+Duration = Annotated[int, BeforeValidator(_duration)]
+"""A number of days, such as `28d`."""
+Every = Annotated[int, BeforeValidator(_every)]
+"""A cadence in days: `day`, `week`, `month`, or such as `10d`."""
+Hours = Annotated[float, BeforeValidator(_hours)]
+"""A time span such as `6h` or `30m`, in hours."""

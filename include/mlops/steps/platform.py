@@ -1,0 +1,67 @@
+"""The rooms that a step works with, opened when first used."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from include.mlops.alerts.alert import Alerts
+from include.mlops.ledger.ledger import Ledger
+from include.mlops.settings import Settings, load_settings
+from include.mlops.spec.load import Specs, load_specs
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from include.mlops.lake.lake import Lake
+    from include.mlops.registry.registry import Registry
+
+
+class Platform:
+    """Settings, the users' specifications, and the five rooms behind them."""
+
+    def __init__(self, settings: Settings | None = None, specs: Specs | None = None) -> None:
+        self.settings = settings or load_settings()
+        self._specs = specs
+
+    @cached_property
+    def specs(self) -> Specs:
+        return self._specs or load_specs(self.settings.specs)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        ledger = Ledger(self.settings.ledger)
+        ledger.migrate()
+        return ledger
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        return Alerts(self.ledger.incidents, self.settings)
+
+    @cached_property
+    def lake(self) -> Lake:
+        from include.mlops.lake.lake import Lake
+
+        return Lake(self.settings)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from include.mlops.registry.registry import Registry
+
+        return Registry(self.settings.mlflow_url)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        from include.mlops.compute.session import connect
+
+        return connect(self.settings)
+
+    def at_frontier(self, dataset: str, ds: date) -> bool:
+        """Whether no later partition of `dataset` is published: only there may a step alert or act."""
+        frontier = self.ledger.publications.frontier(dataset)
+        return frontier is None or ds >= frontier
+
+    def report_url(self, path: str) -> str:
+        """The address of a report kept under `settings.reports`, as the Airflow plugin serves it."""
+        return f"{self.settings.airflow_url}/mlops/reports/{path}"

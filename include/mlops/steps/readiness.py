@@ -1,0 +1,36 @@
+"""What a partition still waits for: its landed file, and the published partitions that it reads."""
+
+from __future__ import annotations
+
+from include.mlops.errors import NotReady
+from include.mlops.spec.feature_group import FeatureGroup
+from include.mlops.spec.interval import Interval
+from include.mlops.steps.landing import address, landed
+from include.mlops.steps.platform import Platform
+
+
+def missing(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:
+    """Printable names of the files and partitions that are not there yet."""
+    return missing_files(platform, group, interval) + missing_inputs(platform, group, interval)
+
+
+def missing_files(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:
+    urls = (address(platform.settings, group, ds) for ds in interval)
+    return [f"the file {url}" for url in urls if not landed(url)]
+
+
+def missing_inputs(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:
+    found = []
+    for name in group.reads:
+        other = platform.specs.group(name)
+        needed = group.needs(interval, other)
+        if needed:
+            found += [f"{name} of {ds}" for ds in platform.ledger.publications.missing(other.table, needed)]
+    return found
+
+
+def require_inputs(platform: Platform, group: FeatureGroup, interval: Interval) -> None:
+    """Raises NotReady where a partition that `interval` reads is not published."""
+    lacking = missing_inputs(platform, group, interval)
+    if lacking:
+        raise NotReady(f"{group.name} {interval}", lacking)

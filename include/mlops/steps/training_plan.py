@@ -1,0 +1,82 @@
+"""What a training of some as-of date reads, checked and pinned before anything is fitted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from include.mlops.errors import NotReady, TrainingFailed
+from include.mlops.learner.fit import Recipe
+from include.mlops.spec.feature_group import FeatureGroup
+from include.mlops.spec.interval import Interval
+from include.mlops.spec.meaning import model_meaning
+from include.mlops.spec.model import Model
+from include.mlops.steps.platform import Platform
+from include.mlops.steps.training_set import Pinned, Source
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`key` names the training: the model's meaning, its as-of date, and each partition that it reads, as published."""
+
+    key: str
+    meaning: str
+    source: Source
+    recipe: Recipe
+
+
+def plan(platform: Platform, model: Model, as_of: date) -> Plan:
+    """Raises NotReady naming each partition that is not published, TrainingFailed where the history is too short."""
+    group, labels = platform.specs.group(model.features.group), platform.specs.group(model.label.group)
+    features = _features_table(group, model)
+    window, holdout = _days(model, group, labels, as_of)
+    both = Interval(window.first, holdout.last)
+    _require_published(platform, model, as_of, {features: both, labels.table: both})
+    meaning, recipe = model_meaning(model), Recipe.of(model)
+    key = _key(platform, meaning, recipe, as_of, (features, labels.table), both)
+    tag = f"train_{model.name}_{as_of:%Y%m%d}_{key[:8]}"
+    pinned = [Pinned(table, tag, platform.lake.tag(table, tag)) for table in (features, labels.table)]
+    return Plan(
+        key, meaning, Source(*pinned, group.keys, str(model.label.expression), model.task, window, holdout), recipe
+    )
+
+
+def _features_table(group: FeatureGroup, model: Model) -> str:
+    version = model.features.version
+    return group.table if version in (None, group.version) else group.model_copy(update={"version": version}).table
+
+
+def _days(model: Model, group: FeatureGroup, labels: FeatureGroup, as_of: date) -> tuple[Interval, Interval]:
+    """The training window and the holdout; the newest labelled day ends the holdout."""
+    due = timedelta(days=max(labels.schedule.delay, model.label.due_after))
+    window, holdout = model.training_days(Interval.day(as_of - due))
+    first = max(group.first_partition, labels.first_partition)
+    if window.first < first:
+        raise TrainingFailed(
+            f"{model.name} as of {as_of}: expected a training window from {window.first} on, found no partitions before {first}; "
+            f"train as of {as_of + (first - window.first)} or later, or shorten training.window"
+        )
+    return window, holdout
+
+
+def _require_published(platform: Platform, model: Model, as_of: date, needed: dict[str, Interval]) -> None:
+    lacking = [
+        f"{table} of {ds}" for table, days in needed.items() for ds in platform.ledger.publications.missing(table, days)
+    ]
+    if lacking:
+        raise NotReady(f"training {model.name} as of {as_of}", lacking)
+
+
+def _key(platform: Platform, meaning: str, recipe: Recipe, as_of: date, tables: tuple[str, ...], days: Interval) -> str:
+    """The same for as long as no partition that is read was published again, whatever else the tables received."""
+    published = {
+        table: [
+            [str(ds), row.snapshot_id or row.run_id]
+            for ds, row in sorted(platform.ledger.publications.over(table, days).items())
+        ]
+        for table in tables
+    }
+    content = json.dumps([meaning, recipe.to_dict(), str(as_of), published], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

@@ -1,0 +1,63 @@
+"""Settings of a test, and the real Spark and MLflow servers that tests of a run share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from include.mlops.local.ports import free_port
+from include.mlops.local.services import mlflow_service, spark_service
+from include.mlops.local.supervisor import Service, Supervisor
+from include.mlops.settings import Settings
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_this_machine() -> Iterator[None]:
+    """A developer's own MLOPS_* variables must not reach the tests."""
+    mine = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("MLOPS_")}
+    yield
+    os.environ.update(mine)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Everything of one test under its own folder: sqlite for the catalog and the ledger, files for the rest."""
+    state = tmp_path / "state"
+    landing = state / "landing"
+    landing.mkdir(parents=True)
+    (state / "lake").mkdir()
+    return Settings(state=state)
+
+
+@pytest.fixture(scope="session")
+def spark_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A Spark Connect server for the whole run; the settings say where it, its catalog and its warehouse are."""
+    shared = Settings(state=tmp_path_factory.mktemp("spark"), spark_port=free_port())
+    yield from _served(shared, spark_service)
+
+
+@pytest.fixture
+def spark_settings(settings: Settings, spark_server: Settings) -> Settings:
+    """The settings of one test, on the shared Spark server: its own state, the server's catalog and warehouse.
+
+    Tests share the catalog, so each names its tables after itself.
+    """
+    places = {"catalog_url": spark_server.catalog, "warehouse_url": spark_server.warehouse}
+    return Settings(**{**settings.model_dump(), **places, "spark_remote": spark_server.spark_remote})
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """An MLflow server for the whole run; its address is `mlflow_url` of the settings."""
+    shared = Settings(state=tmp_path_factory.mktemp("mlflow"), mlflow_port=free_port())
+    yield from _served(shared, mlflow_service)
+
+
+def _served(settings: Settings, service: Callable[[Settings], Service]) -> Iterator[Settings]:
+    with Supervisor(settings.state / "logs") as supervisor:
+        supervisor.start(service(settings))
+        supervisor.wait_until_up()
+        yield settings

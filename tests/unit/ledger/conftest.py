@@ -1,0 +1,55 @@
+"""A migrated ledger on sqlite, and on Postgres where MLOPS_TEST_POSTGRES_URL names a server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from include.mlops.ledger.ledger import Ledger
+
+POSTGRES = os.environ.get("MLOPS_TEST_POSTGRES_URL")
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.skipif(not POSTGRES, reason="MLOPS_TEST_POSTGRES_URL is not set")),
+    ]
+)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state' / 'ledger.db'}"
+        return
+    schema = f"test_{uuid4().hex}"
+    engine = create_engine(str(POSTGRES), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+        yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture
+def open_ledger() -> Iterator[Callable[[str], Ledger]]:
+    """Opens ledgers and closes them after the test."""
+    opened: list[Ledger] = []
+
+    def open_(url: str) -> Ledger:
+        opened.append(Ledger(url))
+        return opened[-1]
+
+    yield open_
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(url: str, open_ledger: Callable[[str], Ledger]) -> Ledger:
+    ledger = open_ledger(url)
+    ledger.migrate()
+    return ledger
