@@ -19,7 +19,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/.runtime $(VENV)/.jars ## Install what running takes: Python packages, Java, jars (about 1.5 GB, once)
+setup: $(VENV)/.runtime $(VENV)/.jars ## Install what running takes: Python packages, Java, jars (3 GB on disk, once)
 
 .PHONY: demo
 demo: setup ## Run the example from landing files to a promoted model; stays up until Ctrl-C (KEEP=0: ends when done)

@@ -14,19 +14,22 @@ import pandas as pd
 
 ZONE = "America/New_York"
 FIRST, LAST = date(2013, 1, 1), date(2013, 12, 31)
-KM_PER_MILE = 1.609344
+ICAO = {
+    "9E": "EDV", "AA": "AAL", "AS": "ASA", "B6": "JBU", "DL": "DAL", "EV": "ASQ", "F9": "FFT", "FL": "TRS",
+    "HA": "HAL", "MQ": "ENY", "OO": "SKW", "UA": "UAL", "US": "AWE", "VX": "VRD", "WN": "SWA", "YV": "ASH",
+}  # fmt: skip
+"""Three-letter airline codes for the two-letter ones of the data."""
 
 
-def land_schedule(root: Path, ds: date, *, kilometres: bool = False, torn: bool = False) -> Path:
+def land_schedule(root: Path, ds: date, *, recoded: bool = False, torn: bool = False) -> Path:
     """Land `scheduled_flights/<ds>.csv`.
 
-    The demo injects two faults: with `kilometres` the feed changed its unit of distance; with `torn` three lines lost
+    The demo injects two faults: with `recoded` the feed names airlines by other codes; with `torn` three lines lost
     their middle.
     """
-    flights = _flights_of(ds)
-    distance = flights["distance"] * KM_PER_MILE if kilometres else flights["distance"]
-    rows = flights[["carrier", "flight", "origin", "dest"]].assign(
-        distance=distance.round(1), sched_dep_at=flights["sched_dep_at"], available_at=f"{ds - timedelta(days=1)} 18:00:00"
+    flights = _flights_of(ds, recoded=recoded)
+    rows = flights[["carrier", "flight", "origin", "dest", "distance", "sched_dep_at"]].assign(
+        available_at=f"{ds - timedelta(days=1)} 18:00:00"
     )
     text = rows.to_csv(index=False).splitlines()
     if torn:
@@ -34,9 +37,9 @@ def land_schedule(root: Path, ds: date, *, kilometres: bool = False, torn: bool 
     return _land(root / "scheduled_flights" / f"{ds}.csv", "\n".join(text) + "\n")
 
 
-def land_outcomes(root: Path, ds: date) -> Path:
+def land_outcomes(root: Path, ds: date, *, recoded: bool = False) -> Path:
     """Land `flight_outcomes/<ds>.csv`: delays in minutes, empty where the flight was cancelled or diverted."""
-    flights = _flights_of(ds)
+    flights = _flights_of(ds, recoded=recoded)
     known = pd.Timestamp(ds + timedelta(days=1)) + pd.to_timedelta(360 + flights["flight"] * 7 % 720, unit="min")
     rows = flights[["carrier", "flight", "origin", "dest", "sched_dep_at", "dep_delay", "arr_delay"]].assign(
         available_at=known.dt.strftime("%Y-%m-%d %H:%M:%S")
@@ -51,12 +54,6 @@ def land_weather(root: Path, ds: date) -> Path:
     return _land(root / "airport_weather" / f"{ds}.csv", rows.to_csv(index=False))
 
 
-def land_night(root: Path, ds: date, *, kilometres: bool = False, torn: bool = False) -> list[Path]:
-    """What upstream has landed by the midnight that starts `ds`, and had not the night before."""
-    before = ds - timedelta(days=2)
-    return [land_schedule(root, ds, kilometres=kilometres, torn=torn), land_outcomes(root, before), land_weather(root, before)]
-
-
 def _land(path: Path, text: str) -> Path:
     """Write beside, then rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,12 +63,12 @@ def _land(path: Path, text: str) -> Path:
     return path
 
 
-def _flights_of(ds: date) -> pd.DataFrame:
+def _flights_of(ds: date, *, recoded: bool) -> pd.DataFrame:
     flights = _flights()
     found = flights[flights["day_of"] == pd.Timestamp(ds)]
     if found.empty:
         raise ValueError(f"expected a day from {FIRST} to {LAST}, found {ds}")
-    return found
+    return found.assign(carrier=found["carrier"].map(ICAO)) if recoded else found
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,20 +33,20 @@ def run_demo(settings: Settings, nights: int, *, stay: bool, console: Console) -
     """Play the scenario. Raises MlopsError where a run fails, with the address of its page."""
     scenario = Scenario(nights=nights)
     console.print(f"State in {settings.state}; logs in {settings.state / 'logs'}")
-    with console.status("Starting Spark, MLflow and Airflow"):
-        stack = LocalStack(settings)
-        began = time.monotonic()
-        stack.__enter__()
-    with stack:
-        _tell(console, "stack", f"Airflow {stack.addresses['airflow']} (user {ADMIN}, password {admin_password(settings)})", began)
-        demo = _Demo(settings, scenario, AirflowApi(stack.addresses["airflow"], ADMIN, admin_password(settings)), stack, console)
+    began = time.monotonic()
+    with ExitStack() as opened:
+        with console.status("Starting Spark, MLflow and Airflow"):
+            stack = opened.enter_context(LocalStack(settings))
+        airflow, password = stack.addresses["airflow"], admin_password(settings)
+        pages = f"Airflow  {airflow}  (user {ADMIN}, password {password})\nMLflow   {stack.addresses['mlflow']}"
+        _tell(console, "stack", "Spark, MLflow and Airflow are up", began)
+        console.print(pages)
+        demo = _Demo(settings, scenario, AirflowApi(airflow, ADMIN, password), stack, console)
         demo.play()
         summary = summarise(demo.platform, scenario.first_night)
         keep(settings.state / "demo-summary.json", summary)
         show(console, summary)
-        console.print(f"Airflow  {stack.addresses['airflow']}  (user {ADMIN}, password {admin_password(settings)})")
-        console.print(f"MLflow   {stack.addresses['mlflow']}")
-        console.print(f"Summary  {settings.state / 'demo-summary.json'}")
+        console.print(f"{pages}\nSummary  {settings.state / 'demo-summary.json'}")
         if stay:
             console.print("The pages stay up until Ctrl-C.")
             stack.wait()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from include.demo.landing import FIRST, land_night, land_outcomes, land_schedule, land_weather
+from include.demo.landing import FIRST, land_outcomes, land_schedule, land_weather
 from include.mlops.spec.interval import Interval
 
 
@@ -15,15 +15,15 @@ from include.mlops.spec.interval import Interval
 class Scenario:
     """History up to the night before `first_night`, then `nights` nights.
 
-    From `shift_from` on the schedule feed gives distances in kilometres instead of miles: an injected fault of a kind
-    that upstream systems do have. `torn` names a night whose file holds three malformed lines.
+    From `shift_from` on the feeds name airlines by three-letter codes instead of two-letter ones: an injected shift of
+    a kind that upstream systems do have. `torn` names a night whose file holds three malformed lines.
     """
 
     first_night: date = date(2013, 4, 5)
-    nights: int = 10
+    nights: int = 14
     first_features: date = date(2013, 1, 30)
-    shift_from: date = date(2013, 4, 7)
-    torn: date = date(2013, 4, 6)
+    shift_from: date = date(2013, 4, 6)
+    torn: date = date(2013, 4, 8)
 
     @property
     def trained_as_of(self) -> date:
@@ -51,5 +51,8 @@ class Scenario:
         return len(days)
 
     def land(self, root: Path, ds: date) -> None:
-        """Land what upstream delivers by the midnight that starts `ds`."""
-        land_night(root, ds, kilometres=ds >= self.shift_from, torn=ds == self.torn)
+        """Land what upstream delivers by the midnight that starts `ds`, and had not the night before."""
+        before = ds - timedelta(days=2)
+        land_schedule(root, ds, recoded=ds >= self.shift_from, torn=ds == self.torn)
+        land_outcomes(root, before, recoded=before >= self.shift_from)
+        land_weather(root, before)

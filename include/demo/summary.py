@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from include.mlops.spec.interval import Interval
@@ -89,7 +90,7 @@ def show(console: Console, summary: dict[str, Any]) -> None:
 
     alerts = Table(*COLUMNS, title="Alerts (without a Slack token they wait in the outbox)")
     for row in summary["alerts"]:
-        alerts.add_row(*row)
+        alerts.add_row(*map(escape, row))
     console.print(alerts)
 
 

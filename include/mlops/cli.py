@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from include.mlops.commands import register
 from include.mlops.errors import MlopsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -44,3 +45,6 @@ def check(
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+register(app)

@@ -31,7 +31,8 @@ from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.release import release
 from include.mlops.steps.reproduce import reproduce
-from include.mlops.steps.train import REFERENCE, train
+from include.mlops.steps.train import train
+from include.mlops.steps.training_record import REFERENCE
 
 pytestmark = pytest.mark.slow
 
@@ -138,7 +139,7 @@ def test_a_version_is_trained_on_the_labelled_days_before_its_date_and_becomes_c
     platform: Platform, model: Model
 ) -> None:
     rounds: list[tuple[int, int]] = []
-    trained = train(platform, model, _day(16), "run-1", lambda number, of, metrics: rounds.append((number, of)))
+    trained = train(platform, model, _day(16), "run-1", lambda number, of, _: rounds.append((number, of)))
     version = platform.registry.version(model.name, trained.version)
     assert (version.window, version.holdout) == (Interval(_day(2), _day(11)), Interval(_day(12), _day(14)))
     assert platform.registry.aliased(model.name, CHALLENGER) == version
@@ -282,8 +283,9 @@ def test_a_key_that_repeats_is_refused_with_an_example(platform: Platform, model
 
 def test_a_version_is_reproduced_from_its_record_after_its_data_was_restated(platform: Platform, model: Model) -> None:
     trained = train(platform, model, _day(16), "run-1")
-    _publish(platform, FLIGHTS, _rows(_day(30))[0].set_column(7, "ds", pa.array([_day(5)] * A_DAY)), [_day(5)])
-    assert reproduce(platform, _model(model.name, gate={"metric": "brier", "maximum": 1}), 1).sha256 == trained.sha256
+    for group, rows in zip((FLIGHTS, OUTCOMES), _rows(_day(30)), strict=True):
+        _publish(platform, group, rows.set_column(rows.num_columns - 1, "ds", pa.array([_day(5)] * A_DAY)), [_day(5)])
+    assert reproduce(platform, model.name, 1).sha256 == trained.sha256
 
 
 def test_a_version_that_cannot_be_reproduced_says_both_hashes_and_what_differs(
@@ -292,7 +294,7 @@ def test_a_version_that_cannot_be_reproduced_says_both_hashes_and_what_differs(
     trained = train(platform, model, _day(16), "run-1")
     platform.registry.tag(platform.registry.version(model.name, 1), MODEL_SHA256, "f" * 64)
     with pytest.raises(NotReproducible, match=f"{'f' * 64}, found {trained.sha256}.*the training rows are the same"):
-        reproduce(platform, model, 1)
+        reproduce(platform, model.name, 1)
 
 
 def test_a_version_whose_tag_was_dropped_is_not_reproducible(platform: Platform, model: Model) -> None:
@@ -300,7 +302,7 @@ def test_a_version_whose_tag_was_dropped_is_not_reproducible(platform: Platform,
     tag = platform.registry.version(model.name, 1).tag("mlops.data_tag")
     platform.lake.table(OUTCOMES.table).manage_snapshots().remove_tag(tag).commit()
     with pytest.raises(NotReproducible, match=r"training data is gone: expected the tag"):
-        reproduce(platform, model, 1)
+        reproduce(platform, model.name, 1)
 
 
 def _train_and_release(platform: Platform, model: Model, as_of: date) -> Any:

@@ -94,9 +94,7 @@ class Slack:
         from slack_sdk import WebClient
 
         # The outbox tries again, the client must not: it would repeat a post whose answer was lost.
-        client = WebClient(self._token.get_secret_value(), base_url=self._url, timeout=self._timeout, retry_handlers=[])
-        client.proxy = None  # urllib's own handling of the proxy variables also honours NO_PROXY
-        return client
+        return WebClient(self._token.get_secret_value(), base_url=self._url, timeout=self._timeout, retry_handlers=[])
 
 
 def _failure(status: int, headers: Mapping[str, str], body: Any) -> Delayed | Refused:

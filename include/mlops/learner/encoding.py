@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from include.mlops.errors import FeaturesUnusable
 
 MAX_CATEGORIES = 10_000
-Rows = pa.Table | pa.RecordBatch
-Matrix = NDArray[np.float32]
+Rows: TypeAlias = "pa.Table | pa.RecordBatch"
+Matrix: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Encoder:
         return ["c" if name in self.vocabularies else "q" for name in self.columns]
 
     def encode(self, rows: Rows) -> Matrix:
-        """(rows, columns) float32. Raises FeaturesUnusable for a missing column, a wrong type, or an infinite number."""
+        """(rows, columns) float32. Raises FeaturesUnusable for a missing column, a wrong type, an infinite number."""
         _require(rows, self.columns)
         matrix: Matrix = np.empty((rows.num_rows, len(self.columns)), dtype=np.float32)
         for position, name in enumerate(self.columns):
@@ -67,7 +67,8 @@ def _require(rows: Rows, columns: Sequence[str]) -> None:
     missing = [name for name in columns if name not in rows.schema.names]
     if missing:
         raise FeaturesUnusable(
-            f"expected the columns {', '.join(columns)}, missing {', '.join(missing)}; found {', '.join(rows.schema.names)}. "
+            f"expected the columns {', '.join(columns)}, missing {', '.join(missing)}; "
+            f"found {', '.join(rows.schema.names)}. "
             "Read the model's feature group at the version that it was trained on"
         )
 

@@ -150,9 +150,9 @@ def _data(
 
 
 def _importances(booster: xgb.Booster, encoder: Encoder) -> dict[str, float]:
-    gains = booster.get_score(importance_type="total_gain")
-    total = sum(float(gain) for gain in gains.values()) or 1.0  # type: ignore[arg-type]
-    return {name: float(gains.get(name, 0.0)) / total for name in encoder.columns}  # type: ignore[arg-type]
+    gains: dict[str, Any] = dict(booster.get_score(importance_type="total_gain"))
+    total = float(sum(gains.values())) or 1.0
+    return {name: float(gains.get(name, 0.0)) / total for name in encoder.columns}
 
 
 def _digest(encoder: Encoder, matrix: Matrix, labels: NDArray[np.float64]) -> str:
@@ -188,5 +188,6 @@ def _require_device(device: str) -> None:
         if config["learner"]["generic_param"]["device"].startswith("cuda"):
             return
     raise SettingsError(
-        "training.device: expected a CUDA device on this machine, found none; set device: cpu, or run training on a GPU worker"
+        "training.device: expected a CUDA device on this machine, found none; "
+        "set device: cpu, or run training on a GPU worker"
     )

@@ -54,12 +54,12 @@ def _evaluate(node: ast.expr, table: pa.Table) -> Any:
             return _OPERATIONS[type(op)](_evaluate(left, table), _evaluate(right, table))
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return _OPERATIONS[type(op)](_evaluate(left, table), _evaluate(right, table))
-        case ast.UnaryOp(op=op, operand=operand):
-            return _OPERATIONS[type(op)](_evaluate(operand, table))
+        case ast.UnaryOp(op=op, operand=only):
+            return _OPERATIONS[type(op)](_evaluate(only, table))
         case ast.BoolOp(op=op, values=[first, *rest]):
             found = _evaluate(first, table)
-            for value in rest:
-                found = _OPERATIONS[type(op)](found, _evaluate(value, table))
+            for operand in rest:
+                found = _OPERATIONS[type(op)](found, _evaluate(operand, table))
             return found
         case _:
             raise TrainingFailed(f"'{ast.unparse(node)}' is not allowed in a label")
@@ -74,7 +74,8 @@ def _require_fit(expression: Expression, values: Any, task: str) -> None:
     allowed = TASKS[task].label_values
     if allowed is not None and not np.isin(known, allowed).all():
         other = known[~np.isin(known, allowed)][0]
+        numbers = " and ".join(f"{value:g}" for value in allowed)
         raise TrainingFailed(
-            f"label '{expression}': the task {task} expects true or false (or {' and '.join(f'{v:g}' for v in allowed)}), found {other:g}; "
+            f"label '{expression}': the task {task} expects true or false (or {numbers}), found {other:g}; "
             "compare with a bound, such as 'arr_delay > 15', or set task: regression"
         )

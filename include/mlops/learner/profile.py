@@ -43,7 +43,8 @@ def profile(examples: Examples, predictor: Predictor, keys: Sequence[str], size:
 def to_parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def from_parquet(content: bytes) -> pa.Table:

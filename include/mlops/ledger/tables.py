@@ -172,7 +172,7 @@ incidents = Table(
     Column("first_ds", Date, nullable=False),
     Column("last_ds", Date, nullable=False),
     Column("repeats", Integer, nullable=False, default=0),  # alerts after the first, told or folded
-    Column("channel", String(120), nullable=False),
+    Column("channel", Text, nullable=False),
     Column("thread", String(40)),  # Slack's ts of the first message
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
@@ -199,8 +199,8 @@ outbox = Table(
     Column("title", Text, nullable=False),
     Column("body", JSON, nullable=False),  # summary, numbers, links; rendered when sent
     Column("since", Date),
-    Column("on_call", String(120)),
-    Column("channel", String(120), nullable=False),
+    Column("on_call", Text),
+    Column("channel", Text, nullable=False),
     Column("once", String(64)),  # hash of what a note says, so that a rerun says it once
     Column("status", String(20), nullable=False),  # waiting, sending, sent, refused
     Column("attempts", Integer, nullable=False, default=0),

@@ -30,7 +30,7 @@ class Service:
     address: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path = ROOT
-    startup_s: float = 180.0
+    startup_s: float = 300.0
 
 
 class Supervisor:
@@ -96,7 +96,7 @@ class Supervisor:
             waiting = [service for service in waiting if not _answers(service)]
             for service in waiting:
                 if time.monotonic() - began > service.startup_s:
-                    raise self._failure(service.name, f"did not answer within {service.startup_s:.0f} s")
+                    raise self._failure(service.name, f"did not answer within {service.startup_s:g} s")
             time.sleep(0.1 if waiting else 0.0)
 
     def check(self) -> None:

@@ -12,6 +12,7 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from include.mlops.errors import MlopsError, ServiceUnavailable
 from include.mlops.settings import ROOT, load_settings
 from include.mlops.spec.load import Specs, load_specs
+from include.mlops.spec.model import Alerts
 
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
@@ -35,14 +36,14 @@ def specs() -> Specs:
     return load_specs(load_settings().specs)
 
 
-def default_args(owner: str, dataset: str | None = None, subject: str = "", channel: str | None = None) -> dict[str, Any]:
+def default_args(owner: str, dataset: str | None = None, subject: str = "", alerts: Alerts = Alerts()) -> dict[str, Any]:
     """Arguments of every task; a failure alerts about `subject` unless a later day of `dataset` is published."""
     return {
         "owner": owner,
         "retries": 2,
         "retry_delay": timedelta(seconds=15),
         "retry_policy": RETRIES,
-        "on_failure_callback": _alert(dataset, subject, channel),
+        "on_failure_callback": _alert(dataset, subject, alerts),
     }
 
 
@@ -88,7 +89,7 @@ def run_url(context: Context) -> str:
     return f"{load_settings().airflow_url}/dags/{ti.dag_id}/runs/{ti.run_id}/tasks/{ti.task_id}"
 
 
-def _alert(dataset: str | None, subject: str, channel: str | None) -> Callable[[Context], None]:
+def _alert(dataset: str | None, subject: str, told: Alerts) -> Callable[[Context], None]:
     def on_failure(context: Context) -> None:
         from include.mlops.alerts.alert import Alert
         from include.mlops.errors import NotReady
@@ -111,7 +112,8 @@ def _alert(dataset: str | None, subject: str, channel: str | None) -> Callable[[
                 summary=str(error or "the task was killed or timed out")[:2500],
                 numbers={"try": str(ti.try_number)},
                 links={"Airflow task": run_url(context)},
-                channel=channel,
+                channel=told.channel,
+                on_call=told.on_call,
             )
         )
 

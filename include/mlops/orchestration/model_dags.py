@@ -34,7 +34,7 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
         ),
         schedule=PartitionedAssetTimetable(assets=published(features)),
         max_active_runs=1,
-        default_args=default_args(model.owner, model.predictions, model.name, model.alerts.channel),
+        default_args=default_args(model.owner, model.predictions, model.name, model.alerts),
         tags=["score", "model", model.name],
     ) as dag:
 
@@ -91,7 +91,7 @@ def performance_dag(model: Model, labels: FeatureGroup) -> DAG:
         ),
         schedule=PartitionedAssetTimetable(assets=published(labels)),
         max_active_runs=1,
-        default_args=default_args(model.owner, labels.table, model.name, model.alerts.channel),
+        default_args=default_args(model.owner, labels.table, model.name, model.alerts),
         tags=["performance", "model", model.name],
     ) as dag:
 
@@ -124,7 +124,7 @@ def retrain_dag(model: Model) -> DAG:
         ),
         schedule=PartitionedAssetTimetable(assets=retraining(model)),
         max_active_runs=1,
-        default_args=default_args(model.owner, None, model.name, model.alerts.channel),
+        default_args=default_args(model.owner, None, model.name, model.alerts),
         params={
             "as_of": Param(None, type=["null", "string"], format="date", title="As-of date", description="Train on what was known on this day. Empty: the run's partition key."),
             "reason": Param("", type="string", title="Reason", description="Kept in the audit log."),

@@ -70,8 +70,8 @@ def judge(
     sign = 1 if bound.higher_is_better else -1
     improvement, cautious = sign * comparison.difference, comparison.low if bound.higher_is_better else -comparison.high
     against = (
-        f"against {comparison.value:.4f} of champion v{comparison.champion} on the same {comparison.rows} rows: better by "
-        f"{improvement:+.4f}, and with {comparison.confidence:.0%} confidence by more than {cautious:+.4f}"
+        f"against {comparison.value:.4f} of champion v{comparison.champion} on the same {comparison.rows} rows: "
+        f"better by {improvement:+.4f}, and with {comparison.confidence:.0%} confidence by more than {cautious:+.4f}"
     )
     flattered = (
         f" ({comparison.seen} of the rows lie in days that the champion was trained on)" if comparison.seen else ""
@@ -91,7 +91,7 @@ def out_of_date(as_of: date, champion: int, champion_as_of: date) -> Verdict | N
 
 
 def first_live_day(as_of: date, newest_scored: date | None, live_since: date | None) -> date:
-    """The first partition that a promoted version scores: after its as-of date, and after all that is scored already."""
+    """The first partition that a promoted version scores: after its as-of date, and after all that is scored."""
     after = [as_of, *([newest_scored] if newest_scored else [])]
     return max([max(after) + timedelta(days=1), *([live_since] if live_since else [])])
 

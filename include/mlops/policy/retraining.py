@@ -12,7 +12,8 @@ class Situation:
 
     as_of: date
     last_trained: date | None
-    last_automatic: date | None  # the last training that drift or performance asked for
+    last_automatic: date | None  # the last training that drift or performance asked for and that was not rejected
+    attempts: int  # trainings that drift or performance asked for within the cooldown, rejected ones included
     drift_since: date | None  # of a confirmed verdict, else None
     performance_since: date | None
     newest_labels: date
@@ -26,8 +27,10 @@ class Answer:
     reason: str
 
 
-def answer(now: Situation, *, every: int, cooldown: int, labelled_days: int, on_drift: bool, on_performance: bool) -> Answer:
-    """Drift before performance before schedule; drift waits for labels and for the cooldown."""
+def answer(now: Situation, *, every: int, cooldown: int, attempts: int, labelled_days: int, on_drift: bool, on_performance: bool) -> Answer:
+    """Drift before performance before schedule. A shift waits for labels, for the cooldown, and for its attempts to expire;
+    a rejected version does not start the cooldown.
+    """
     held = []
     if now.last_trained is None:
         return Answer(None, "no version was trained yet; train the first one by hand")
@@ -40,6 +43,8 @@ def answer(now: Situation, *, every: int, cooldown: int, labelled_days: int, on_
             held.append(f"{cause} since {since} waits for labels: {max(labelled, 0)} of {labelled_days} days")
         elif rest > 0:
             held.append(f"{cause} since {since} is in cooldown for {rest} more day(s)")
+        elif now.attempts >= attempts:
+            held.append(f"{cause} since {since} was tried {now.attempts} times within {cooldown} days, without a better version")
         else:
             return Answer(cause, f"{cause} since {since}, {labelled} labelled day(s)")
     age = (now.as_of - now.last_trained).days

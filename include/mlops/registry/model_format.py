@@ -62,14 +62,14 @@ def write(folder: Path, artifact: ModelArtifact, model_id: str, run_id: str) -> 
         "build_dependencies": [],
         "dependencies": ["-r requirements.txt"],
     }
-    # JSON is YAML
-    (folder / "python_env.yaml").write_text(json.dumps(environment))
+    (folder / "python_env.yaml").write_text(json.dumps(environment))  # JSON is YAML
 
+    anything = AnyType()  # type: ignore[no-untyped-call]
     model = Model(run_id=run_id, model_id=model_id, model_uuid=model_id)
     model.signature = ModelSignature(
         inputs=Schema(
             [
-                ColSpec(AnyType() if kind == ANY else kind, name, required=False)
+                ColSpec(anything if kind == ANY else kind, name, required=False)
                 for name, kind in artifact.columns.items()
             ]
         ),
@@ -93,4 +93,4 @@ def _frame(artifact: ModelArtifact) -> Any:
 
     frame = pd.DataFrame([dict(row) for row in artifact.example], columns=list(artifact.columns))
     numbers = [name for name, kind in artifact.columns.items() if kind == "double"]
-    return frame.astype({name: "float64" for name in numbers})
+    return frame.astype(dict.fromkeys(numbers, "float64"))

@@ -123,8 +123,8 @@ class Registry:
         found = hashlib.sha256(content).hexdigest()
         if found != version.sha256:
             raise MlopsError(
-                f"expected {version.model} v{version.number} to be the model file with sha256 {version.sha256}, found {found} at "
-                f"{version.source}: it was changed after it was registered; restore it, or train again"
+                f"expected {version.model} v{version.number} to be the model file with sha256 {version.sha256}, "
+                f"found {found} at {version.source}: it was changed after it was registered; restore it, or train again"
             )
         return content
 

@@ -112,7 +112,8 @@ class Run:
             self._client.set_terminated(self.run_id, "FINISHED")
         if found.status != "READY":
             raise MlopsError(
-                f"expected {self._model} v{found.version} to be ready in MLflow, found {found.status}: {found.status_message}"
+                f"expected {self._model} v{found.version} to be ready in MLflow, "
+                f"found {found.status}: {found.status_message}"
             )
         return Version.of(found)
 

@@ -65,8 +65,8 @@ class Version:
         """Raises MlopsError where the version bears no such tag: it was not registered by the train step."""
         if name not in self.tags:
             raise MlopsError(
-                f"expected the tag {name} on {self.model} v{self.number} in MLflow, found {', '.join(sorted(self.tags)) or 'none'}; "
-                "versions come from the train step"
+                f"expected the tag {name} on {self.model} v{self.number} in MLflow, "
+                f"found {', '.join(sorted(self.tags)) or 'none'}; versions come from the train step"
             )
         return self.tags[name]
 

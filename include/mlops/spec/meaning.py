@@ -53,6 +53,8 @@ def _digest(value: Any) -> str:
 
 
 def _sources(folder: Path) -> list[Path]:
+    if not (folder / "transform.py").is_file():
+        raise SpecError([f"{folder / 'transform.py'}: missing; load the group with load_specs, which sets its folder"])
     tests = ("test_*.py", "*_test.py", "conftest.py")
     return [path for path in sorted(folder.rglob("*.py")) if not any(path.match(pattern) for pattern in tests)]
 
@@ -66,6 +68,8 @@ def _code(path: Path) -> Any:
 
 def _plain(node: Any) -> Any:
     """Nested lists of class names and fields, without docstrings and whatever else has no effect."""
+    if isinstance(node, ast.JoinedStr):  # Python 3.12.1 ends some with an empty text
+        return ["JoinedStr", [_plain(part) for part in node.values if getattr(part, "value", None) != ""]]
     if isinstance(node, ast.AST):
         fields = {
             name: value for name, value in ast.iter_fields(node) if name not in _NOT_CODE and value not in (None, [])

@@ -153,8 +153,11 @@ class Retraining(Spec):
     on_drift: Flag = True
     on_performance: Flag = True
     cooldown: Duration = 7
-    labelled_days: Annotated[Whole, Field(ge=0)] = 2
-    """Days with labels since the shift began, before drift may retrain."""
+    attempts: Annotated[int, Field(ge=1)] = 3
+    """Trainings that drift or performance may start within one cooldown, rejected ones included."""
+    labelled_days: Annotated[int, Field(ge=0)] | None = None
+    """Days with labels since the shift began, before it may retrain. By default three more than the holdout: the newest
+    days judge, and the ones before them must show the shift to the training."""
     performance_drop: Annotated[Number, Field(gt=0)] = 0.05
     """How far (in the gate's metric) realised performance may fall below the holdout's."""
 
@@ -204,6 +207,12 @@ class Model(Spec):
     def predictions(self) -> str:
         """The table of published predictions in the lake."""
         return f"predictions.{self.name}"
+
+    @property
+    def labelled_days(self) -> int:
+        """Days with labels that a shift needs before it may retrain."""
+        asked = self.retraining.labelled_days
+        return self.training.holdout + 3 if asked is None else asked
 
     @property
     def higher_is_better(self) -> bool:

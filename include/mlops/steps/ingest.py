@@ -61,7 +61,6 @@ def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: 
     """
     meaning = require_meaning(platform, group)
     require_inputs(platform, group, interval)
-    transform = load_transform(group)
     failures, good_days = _inspect_files(platform, group, interval)
     quarantined: dict[date, int] = {}
     inputs: dict[str, Any] = {}
@@ -69,6 +68,7 @@ def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: 
     if good_days:
         spark = platform.spark
         spark.conf.set("spark.sql.session.timeZone", group.timezone)
+        transform = load_transform(group)  # after the session: a module may use functions such as F.col at its top
         try:
             checked = _checked_rows(spark, platform, group, good_days)
             quarantined, refused = _quarantine(platform, spark, group, checked, good_days, run_id)

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from include.mlops.alerts.alert import Alert
 from include.mlops.errors import NotReady
+from include.mlops.learner.distance import alike, distance, is_text
 from include.mlops.learner.profile import draw, from_parquet
 from include.mlops.ledger.monitoring import Verdict
-from include.mlops.policy.drift import ColumnDrift, confirm, jensen_shannon_noise, judge_night, wasserstein_noise
+from include.mlops.policy.drift import ColumnDrift, confirm, judge_night
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.report import keep
-from include.mlops.steps.train import IMPORTANCES, REFERENCE
+from include.mlops.steps.training_record import IMPORTANCES, REFERENCE, USUAL
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-ENOUGH = 300
-"""Reference rows of the same weekday from which like is compared with like."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,12 @@ def monitor(platform: Platform, model: Model, ds: date, run_id: str) -> Monitore
     version = publication.version
     record = platform.registry.version(model.name, version)
     weights = {**json.loads(platform.registry.artifact(record, IMPORTANCES)), "score": 1.0}
-    reference = _same_weekday(from_parquet(platform.registry.artifact(record, REFERENCE)).to_pandas(), ds)
+    usual = json.loads(platform.registry.artifact(record, USUAL))
+    reference = alike(from_parquet(platform.registry.artifact(record, REFERENCE)).to_pandas(), ds)
     current = _current(platform, model, ds)
     columns = [*model.features.columns, "score"]
     distances, html = _evidently(reference[columns], current[columns])
-    drifts = {c: ColumnDrift(distances[c], _noise(reference[c], current[c]), weights.get(c, 0.0)) for c in columns}
+    drifts = {c: ColumnDrift(distances[c], usual.get(c, 0.0), weights.get(c, 0.0)) for c in columns}
     night = judge_night(drifts, model.monitoring.threshold, model.monitoring.share)
     path = keep(platform.settings, f"drift/{model.name}/{ds}.html", html)
     earlier = [(v.ds, v.bad) for v in platform.ledger.monitoring.verdicts(model.name, "drift", ds) if v.ds < ds and v.version == version]
@@ -77,32 +77,25 @@ def _current(platform: Platform, model: Model, ds: date) -> pd.DataFrame:
     return frame
 
 
-def _same_weekday(reference: pd.DataFrame, ds: date) -> pd.DataFrame:
-    alike = reference[[day.weekday() == ds.weekday() for day in reference["ds"]]]
-    return alike if len(alike) >= ENOUGH else reference
-
-
 def _evidently(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[dict[str, float], str]:
-    """{column: distance} and the HTML report."""
+    """{column: distance} and the HTML report. A column without values on one side is left out of the report."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    texts = [c for c in reference.columns if reference[c].dtype == object]
-    numbers = [c for c in reference.columns if c not in texts]
+    lost = [c for c in reference.columns if reference[c].isna().all() or current[c].isna().all()]
+    texts = [c for c in reference.columns if is_text(reference[c]) and c not in lost]
+    numbers = [c for c in reference.columns if c not in [*texts, *lost]]
+    shown = [*texts, *numbers]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=texts)
-    metrics: list[Any] = [ValueDrift(column=c, method="jensenshannon" if c in texts else "wasserstein") for c in reference.columns]
+    metrics: list[Any] = [ValueDrift(column=c, method="jensenshannon" if c in texts else "wasserstein") for c in shown]
     run = Report(metrics).run(
-        Dataset.from_pandas(current, data_definition=definition), Dataset.from_pandas(reference, data_definition=definition)
+        Dataset.from_pandas(current[shown], data_definition=definition),
+        Dataset.from_pandas(reference[shown], data_definition=definition),
     )
     values = [float(metric["value"]) for metric in run.dict()["metrics"]]
-    return dict(zip(reference.columns, values, strict=True)), run.get_html_str(as_iframe=False)
-
-
-def _noise(reference: pd.Series[Any], current: pd.Series[Any]) -> float:
-    if reference.dtype == object:
-        return jensen_shannon_noise(len(set(reference.dropna()) | set(current.dropna())), len(reference), len(current))
-    return wasserstein_noise(len(reference), len(current))
+    distances = dict(zip(shown, values, strict=True)) | {c: distance(reference[c], current[c]) for c in lost}
+    return distances, run.get_html_str(as_iframe=False)
 
 
 def _tell(platform: Platform, model: Model, verdict: Verdict) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 
 from include.mlops.errors import MlopsError, NotReproducible
 from include.mlops.learner.fit import Recipe, fit
-from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.provenance import code_revision, packages
-from include.mlops.steps.train import RECORD
+from include.mlops.steps.training_record import RECORD
 from include.mlops.steps.training_set import Pinned, Source, select
 
 log = logging.getLogger(__name__)
@@ -29,12 +28,12 @@ class Reproduced:
     sha256: str
 
 
-def reproduce(platform: Platform, model: Model, version: int) -> Reproduced:
-    """Only the name of `model` is used; all else comes from the record. Raises NotReproducible, saying what differs."""
-    registered = platform.registry.version(model.name, version)
+def reproduce(platform: Platform, model: str, version: int) -> Reproduced:
+    """`model` is a name: all else comes from the record. Raises NotReproducible, saying what differs."""
+    registered = platform.registry.version(model, version)
     record = json.loads(platform.registry.artifact(registered, RECORD))
     source, recipe = Source.from_dict(record["source"]), Recipe.from_dict(record["recipe"])
-    subject = f"{model.name} v{version}"
+    subject = f"{model} v{version}"
     for pinned in (source.features, source.labels):
         _require_pinned(platform, subject, pinned)
     training, holdout = (
@@ -49,7 +48,7 @@ def reproduce(platform: Platform, model: Model, version: int) -> Reproduced:
             + ". Install the recorded packages and check out the recorded code to get the same file"
         )
     log.info("%s was trained again and is the same file, sha256 %s", subject, found)
-    return Reproduced(model.name, version, found)
+    return Reproduced(model, version, found)
 
 
 def _require_pinned(platform: Platform, subject: str, pinned: Pinned) -> None:
@@ -63,7 +62,7 @@ def _require_pinned(platform: Platform, subject: str, pinned: Pinned) -> None:
         ) from error
     if found != pinned.snapshot_id:
         raise NotReproducible(
-            f"{subject}: expected the tag {pinned.tag} on {pinned.table} at snapshot {pinned.snapshot_id}, found {found}"
+            f"{subject}: expected the tag {pinned.tag} on {pinned.table} at {pinned.snapshot_id}, found {found}"
         )
 
 

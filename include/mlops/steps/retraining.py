@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from include.mlops.ledger.releases import Decision
 from include.mlops.policy.retraining import Answer, Situation, answer
@@ -30,7 +30,8 @@ def consider_retraining(platform: Platform, model: Model, as_of: date, run_id: s
         _situation(platform, model, as_of),
         every=model.training.every,
         cooldown=model.retraining.cooldown,
-        labelled_days=model.retraining.labelled_days,
+        attempts=model.retraining.attempts,
+        labelled_days=model.labelled_days,
         on_drift=model.retraining.on_drift,
         on_performance=model.retraining.on_performance,
     )
@@ -43,17 +44,17 @@ def consider_retraining(platform: Platform, model: Model, as_of: date, run_id: s
 
 def _situation(platform: Platform, model: Model, as_of: date) -> Situation:
     log = platform.ledger.releases.decisions(model.name)
-    rejected = {d.ds for d in log if d.outcome == "rejected"}
-    trained = [d.ds for d in log if d.action in ("promote", "reject", "gate", "release") and d.ds <= as_of]
-    automatic = [d.ds for d in log if d.action == "retrain" and d.outcome in AUTOMATIC and d.ds not in rejected]
+    judged = {d.ds: d.outcome for d in log if d.version is not None and d.ds <= as_of}
+    automatic = [d.ds for d in log if d.action == "retrain" and d.outcome in AUTOMATIC and d.ds < as_of]
     labels = platform.ledger.publications.frontier(platform.specs.group(model.label.group).table)
     return Situation(
-        as_of,
-        max(trained, default=None),
-        max(automatic, default=None),
-        _confirmed_since(platform, model, "drift", as_of),
-        _confirmed_since(platform, model, "performance", as_of),
-        labels or as_of - timedelta(days=365),
+        as_of=as_of,
+        last_trained=max(judged, default=None),
+        last_automatic=max((ds for ds in automatic if judged.get(ds) != "rejected"), default=None),
+        attempts=sum((as_of - ds).days < model.retraining.cooldown for ds in automatic),
+        drift_since=_confirmed_since(platform, model, "drift", as_of),
+        performance_since=_confirmed_since(platform, model, "performance", as_of),
+        newest_labels=labels or date.min,
     )
 
 

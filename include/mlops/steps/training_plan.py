@@ -37,10 +37,16 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
     meaning, recipe = model_meaning(model), Recipe.of(model)
     key = _key(platform, meaning, recipe, as_of, (features, labels.table), both)
     tag = f"train_{model.name}_{as_of:%Y%m%d}_{key[:8]}"
-    pinned = [Pinned(table, tag, platform.lake.tag(table, tag)) for table in (features, labels.table)]
-    return Plan(
-        key, meaning, Source(*pinned, group.keys, str(model.label.expression), model.task, window, holdout), recipe
+    source = Source(
+        features=Pinned(features, tag, platform.lake.tag(features, tag)),
+        labels=Pinned(labels.table, tag, platform.lake.tag(labels.table, tag)),
+        keys=group.keys,
+        expression=str(model.label.expression),
+        task=model.task,
+        window=window,
+        holdout=holdout,
     )
+    return Plan(key, meaning, source, recipe)
 
 
 def _features_table(group: FeatureGroup, model: Model) -> str:
@@ -55,8 +61,9 @@ def _days(model: Model, group: FeatureGroup, labels: FeatureGroup, as_of: date) 
     first = max(group.first_partition, labels.first_partition)
     if window.first < first:
         raise TrainingFailed(
-            f"{model.name} as of {as_of}: expected a training window from {window.first} on, found no partitions before {first}; "
-            f"train as of {as_of + (first - window.first)} or later, or shorten training.window"
+            f"{model.name} as of {as_of}: expected a training window from {window.first} on, "
+            f"found no partitions before {first}; train as of {as_of + (first - window.first)} or later, "
+            "or shorten training.window"
         )
     return window, holdout
 

@@ -63,13 +63,9 @@ class Selection:
     examples: Examples
     unlabelled: int
 
-    @property
-    def days(self) -> pa.ChunkedArray:
-        return self.examples.rows.column("ds")
-
 
 def select(lake: Lake, source: Source, columns: Sequence[str], days: Interval) -> Selection:
-    """Feature rows of `days` joined to their labels, ordered by day and keys. Raises TrainingFailed on a repeated key."""
+    """Feature rows of `days` with their labels, ordered by day and keys. Raises TrainingFailed on a repeated key."""
     identity = ["ds", *source.keys]
     features = lake.read(
         source.features.table,
@@ -78,9 +74,9 @@ def select(lake: Lake, source: Source, columns: Sequence[str], days: Interval) -
         source.features.snapshot_id,
     )
     label = _labels(lake, source, identity, days)
+    _require_single(source, features, label, identity)
     known = label.filter(pc.is_valid(label.column(_LABEL)))
     joined = features.join(known, identity, join_type="inner").sort_by([(name, "ascending") for name in identity])
-    _require_single(source, features, label, identity)
     values = joined.column(_LABEL).to_numpy().astype(np.float64, copy=False)
     return Selection(Examples(joined.drop_columns([_LABEL]), values), features.num_rows - joined.num_rows)
 
@@ -101,6 +97,6 @@ def _require_single(source: Source, features: pa.Table, label: pa.Table, identit
                 f"{name}={value}" for name, value in twice.slice(0, 1).to_pylist()[0].items() if name in identity
             )
             raise TrainingFailed(
-                f"expected one row for each {', '.join(identity)} in {pinned.table}, found {twice.num_rows} repeated, such as "
-                f"{example}; correct `keys` in the feature group, or its transform"
+                f"expected one row for each {', '.join(identity)} in {pinned.table}, found {twice.num_rows} repeated, "
+                f"such as {example}; correct `keys` in the feature group, or its transform"
             )

@@ -194,7 +194,7 @@ def test_a_version_that_does_not_exist_is_refused_with_those_that_do(registry: R
 
 def test_a_version_of_another_tool_is_refused_by_the_tag_that_it_lacks(registry: Registry, model: str) -> None:
     version = _begin(registry, model, "k").register(ARTIFACT, {}, "")
-    with pytest.raises(MlopsError, match="expected the tag mlops.as_of"):
+    with pytest.raises(MlopsError, match=r"expected the tag mlops\.as_of"):
         _ = version.as_of
 
 

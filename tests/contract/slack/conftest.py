@@ -31,7 +31,8 @@ DRIFT = Alert(
     links={"Report": "https://mlops.example/r.html"},
 )
 
-Answer = tuple[int, dict[str, str], bytes] | str
+Reply = tuple[int, dict[str, str], bytes]
+Answer = Reply | str
 """(status, headers, body), or `hang` or `drop`, or an error code of Slack's."""
 
 
@@ -77,7 +78,7 @@ class FakeSlack:
         return [(m["channel"], m["blocks"][0]["text"]["text"], m.get("thread_ts")) for m in self.taken]
 
 
-def ok_false(code: str, more: dict[str, Any] | None = None, status: int = 200) -> Answer:
+def ok_false(code: str, more: dict[str, Any] | None = None, status: int = 200) -> Reply:
     return status, {}, json.dumps({"ok": False, "error": code, **(more or {})}).encode()
 
 
@@ -106,7 +107,7 @@ def handler(slack: FakeSlack) -> type[BaseHTTPRequestHandler]:
             if answer == "hang":
                 slack.closing.wait()
             elif answer != "drop":
-                status, headers, content = ok_false(answer) if isinstance(answer, str) else answer
+                status, headers, content = answer if isinstance(answer, tuple) else ok_false(answer)
                 self.send_response(status)
                 for name, value in {
                     "Content-Type": "application/json",

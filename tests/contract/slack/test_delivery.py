@@ -168,14 +168,17 @@ def test_waits_grow_while_slack_stays_down(
 
 
 def test_a_rate_limit_holds_every_message_for_as_long_as_slack_asks(
-    alerts: Alerts, slack: Any, drift: Alert, clock: Any
+    make_alerts: Made, slack: Any, drift: Alert, clock: Any
 ) -> None:
+    for kind in ("a", "b"):
+        make_alerts(slack_token="").send(replace(drift, kind=kind))
     slack.answers = [(429, {"Retry-After": "90"}, b'{"ok": false, "error": "ratelimited"}')]
-    alerts.send(drift)
+    alerts = make_alerts()
+    alerts.flush()
     clock.move(seconds=89)
-    assert alerts.flush() == FlushResult(sent=0, waiting=1, refused=0)
+    assert alerts.flush() == FlushResult(sent=0, waiting=2, refused=0)
     clock.move(seconds=1)
-    assert alerts.flush().sent == 1
+    assert alerts.flush() == FlushResult(sent=2, waiting=0, refused=0)
 
 
 @pytest.mark.parametrize("header", ["soon", "nan", "inf", "-1", "Wed, 21 Oct 2015 07:28:00 GMT", ""])

@@ -77,7 +77,7 @@ def test_a_missing_column_is_named_with_what_was_found() -> None:
 
 def test_an_infinite_number_is_refused_with_its_column() -> None:
     encoder = Encoder.learn(TRAINING, ["distance"])
-    with pytest.raises(FeaturesUnusable, match="'distance'.*found 2 that do not"):
+    with pytest.raises(FeaturesUnusable, match=r"'distance'.*found 2 that do not"):
         encoder.encode(pa.table({"distance": [float("inf"), 1e39, 1.0]}))
 
 

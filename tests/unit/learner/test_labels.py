@@ -49,7 +49,7 @@ def test_a_binary_label_that_is_a_number_is_refused_with_a_way_out() -> None:
 
 
 def test_a_text_compared_with_a_number_is_refused_as_a_fault_of_the_label() -> None:
-    with pytest.raises(TrainingFailed, match="correct label.expression"):
+    with pytest.raises(TrainingFailed, match=r"correct label\.expression"):
         labels(Expression.parse("dest > 15"), TABLE, "binary")
 
 

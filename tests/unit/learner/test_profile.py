@@ -11,7 +11,7 @@ import pytest
 
 from include.mlops.learner.fit import Examples, Recipe, fit
 from include.mlops.learner.predict import load
-from include.mlops.learner.profile import draw, from_parquet, profile, to_parquet
+from include.mlops.learner.profile import draw, from_parquet, hashes, profile, to_parquet
 
 KEYS = ["carrier", "flight", "ds"]
 
@@ -44,6 +44,13 @@ def test_the_sample_of_two_windows_is_the_sample_of_their_samples() -> None:
     whole = draw(pa.concat_tables([early, late]), KEYS, 60)
     merged = draw(pa.concat_tables([draw(early, KEYS, 60), draw(late, KEYS, 60)]), KEYS, 60)
     assert whole.equals(merged)
+
+
+def test_a_row_is_drawn_alike_beside_longer_keys() -> None:
+    short, long = (pa.table({"k": [f"{start}{n}" for n in range(40)]}) for start in ("a", "a much longer key "))
+    alone = hashes(short, ["k"])
+    beside = hashes(pa.concat_tables([short, long]), ["k"])
+    np.testing.assert_array_equal(alone, beside[:40])
 
 
 def test_all_rows_come_where_there_are_fewer_than_asked_for() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 from include.mlops.ledger.ledger import Ledger
 
+ROOT = Path(__file__).resolve().parents[3]
 POSTGRES = os.environ.get("MLOPS_TEST_POSTGRES_URL")
 
 
@@ -53,3 +56,20 @@ def ledger(url: str, open_ledger: Callable[[str], Ledger]) -> Ledger:
     ledger = open_ledger(url)
     ledger.migrate()
     return ledger
+
+
+@pytest.fixture
+def processes() -> Callable[..., list[str]]:
+    """Runs code in processes that start together, with the ledger's URL in LEDGER; returns what each printed."""
+
+    def run(code: str, url: str, number: int = 4) -> list[str]:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "LEDGER": url}
+        running = [
+            subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT, stdout=-1, stderr=-2, text=True)
+            for _ in range(number)
+        ]
+        printed = [process.communicate(timeout=120)[0] for process in running]
+        assert [process.returncode for process in running] == [0] * number, printed
+        return printed
+
+    return run

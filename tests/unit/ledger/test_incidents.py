@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -123,6 +124,33 @@ def test_the_store_itself_refuses_two_open_incidents_of_one_kind(ledger: Ledger,
         connection.execute(insert(table), {**again, "first_ds": DRIFT.ds, "last_ds": DRIFT.ds})
 
 
+def test_processes_that_record_at_once_open_one_incident_with_one_message_a_partition(
+    ledger: Ledger, url: str, processes: Callable[..., list[str]]
+) -> None:
+    code = """
+import os
+from datetime import UTC, date, datetime
+from include.mlops.ledger.ledger import Ledger
+from include.mlops.policy.alerting import Alert
+incidents = Ledger(os.environ["LEDGER"]).incidents
+for kind in "abcdefgh":
+    for day in (10, 11):
+        incidents.record(Alert(kind, "m", date(2013, 4, day), "info", "t", "s"), "#c", datetime.now(UTC))
+    incidents.note(Alert(kind, "m", date(2013, 4, 10), "info", "note", "s"), "#c", datetime.now(UTC))
+"""
+    processes(code, url)
+    assert sorted(incident.kind for incident in ledger.incidents.open_incidents()) == list("abcdefgh")
+    told = ledger.incidents.list_outbox(limit=100)
+    said = sorted((message.kind, message.event) for message in told)
+    assert said == sorted((kind, event) for kind in "abcdefgh" for event in ("opened", "repeated", "noted"))
+    assert {incident.repeats for incident in ledger.incidents.open_incidents()} == {7}
+
+
+def test_a_channel_and_who_is_on_call_may_be_of_any_length(incidents: Incidents) -> None:
+    incidents.record(replace(DRIFT, on_call="x" * 500, title="t" * 5000), "c" * 500, AT)
+    assert (take(incidents).on_call, len(incidents.open_incidents()[0].channel)) == ("x" * 500, 500)
+
+
 def test_a_note_opens_no_incident_and_is_kept_once(incidents: Incidents) -> None:
     note = replace(DRIFT, kind="release", severity="info", title="version 2 is champion")
     assert [incidents.note(n, CHANNEL, AT) for n in (note, note, on(11, note))] == [True, False, True]
@@ -147,6 +175,7 @@ def test_a_sender_that_lost_its_lease_cannot_put_back_what_another_sent(incident
     incidents.sent(quick, "C1", "1.1", AT)
     incidents.put_back(slow, "timeout", AT)
     incidents.refuse(slow, "channel_not_found", AT)
+    assert incidents.list_outbox()[0].status == "sent"
     incidents.sent(slow, "C9", "9.9", AT)
     message = incidents.list_outbox()[0]
     assert (message.status, message.channel, message.thread) == ("sent", "C1", "1.1")

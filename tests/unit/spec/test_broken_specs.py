@@ -99,6 +99,27 @@ def test_a_broken_group_is_named_once_at_each_place_that_depends_on_it(bundle) -
     assert len(specs.findings) == 6
 
 
+def test_a_broken_group_takes_down_the_readers_of_its_readers(bundle) -> None:
+    """`a_reader` comes first by name, so it is looked at before its source is known to be broken."""
+    text = (bundle.root / F).read_text().replace("name: flights", "name: a_reader")
+    bundle.write(F.replace("flights", "a_reader"), text.replace("outcomes: [-29d, -2d]", "flights: [-29d, -2d]"))
+    bundle.write(FT.replace("flights", "a_reader"), "def transform(a, b): ...")
+    assert load_specs(bundle.root).findings == ()
+
+    bundle.write(OT, "")
+
+    specs = load_specs(bundle.root)
+    assert specs.groups == {}
+    with pytest.raises(SpecError, match=r"reads\.flights: the feature group 'flights' is broken"):
+        specs.group("a_reader")
+
+
+def test_a_forgotten_value_is_told_once_and_not_again_as_a_wrong_type(bundle) -> None:
+    bundle.replace(L, "owner: team-ops", "owner:")
+
+    assert len(load_specs(bundle.root).findings) == 1
+
+
 def test_every_group_of_a_circle_and_nothing_else_is_told_of_it(bundle) -> None:
     bundle.replace(O, "quarantine:", "reads: {flights: [-9d, -5d]}\nquarantine:")
     third = (

@@ -199,6 +199,14 @@ def test_code_that_does_not_parse_any_more_is_named(written) -> None:
         group_meaning(group)
 
 
+def test_a_group_without_a_folder_has_no_meaning(written) -> None:
+    """Rather than that of whatever code lies in the working directory."""
+    group = load_specs(written.root).group("flights").model_copy(update={"folder": Path()})
+
+    with pytest.raises(SpecError, match=r"transform\.py: missing"):
+        group_meaning(group)
+
+
 def test_the_example_of_this_repository_has_meanings() -> None:
     root = Path(__file__).parents[3] / "include"
     specs = load_specs(root)

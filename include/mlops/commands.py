@@ -1,0 +1,219 @@
+"""The commands that run steps: each an interval of partitions, each what the DAGs run, without Airflow."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from include.mlops.errors import MlopsError
+from include.mlops.spec.interval import Interval
+
+if TYPE_CHECKING:
+    from include.mlops.steps.platform import Platform
+
+From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
+To = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")]
+AsOf = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="What was known on this day.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    commands: list[Callable[..., Any]] = [ingest, restate, train, release, score, monitor, performance, reproduce, alerts, stack, demo]
+    for command in commands:
+        app.command()(command)
+
+
+def ingest(group: str, first: From, last: To) -> None:
+    """Ingest, validate and publish a feature group over an interval, in one Spark job."""
+    with _platform() as rooms:
+        from include.mlops.steps.publish import ingest_interval
+
+        done = ingest_interval(rooms, rooms.specs.group(group), _interval(first, last), _run_id())
+        typer.echo(f"published {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows, {sum(done.quarantined.values())} quarantined")
+
+
+def restate(group: str, first: From, last: To, reason: Annotated[str, typer.Option(help="Kept in the ledger.")]) -> None:
+    """Publish an interval again under the same version although its code changed: the old rows were wrong."""
+    with _platform() as rooms:
+        from include.mlops.spec.meaning import group_meaning
+        from include.mlops.steps.publish import ingest_interval
+
+        spec = rooms.specs.group(group)
+        rooms.ledger.publications.declare(spec.table, group_meaning(spec), f"restated by {getpass.getuser()}: {reason}")
+        done = ingest_interval(rooms, spec, _interval(first, last), _run_id())
+        typer.echo(f"restated {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows")
+
+
+def train(model: str, as_of: AsOf) -> None:
+    """Train and register a version as challenger."""
+    with _platform() as rooms:
+        from rich.progress import Progress
+
+        from include.mlops.steps.train import train as step
+
+        with Progress(transient=True) as progress:
+            bar = progress.add_task(f"{model} as of {as_of.date()}")
+            done = step(
+                rooms,
+                rooms.specs.model(model),
+                as_of.date(),
+                _run_id(),
+                lambda number, rounds, _: progress.update(bar, completed=number, total=rounds),
+            )
+        typer.echo(f"{model} v{done.version}{' (trained before)' if done.reused else ''}: {_numbers(done.metrics)}  {done.run_url}")
+
+
+def release(model: str, version: Annotated[int, typer.Option()], as_of: AsOf) -> None:
+    """Judge a version against its gate and the champion, and put it live or not."""
+    with _platform() as rooms:
+        from include.mlops.steps.release import release as step
+
+        done = step(rooms, rooms.specs.model(model), version, as_of.date(), getpass.getuser(), _run_id())
+        since = f", live from {done.first_ds}" if done.first_ds else ""
+        typer.echo(f"{model} v{version} {done.outcome}{since}: {done.reason}")
+
+
+def score(
+    model: str,
+    first: From,
+    last: To,
+    version: Annotated[int | None, typer.Option(help="This version instead of the one live for each day.")] = None,
+    sample: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="A share of the entities; publishes nothing.")] = None,
+) -> None:
+    """Score an interval, each day by the version that was live for it."""
+    with _platform() as rooms:
+        from include.mlops.steps.score import score as step
+
+        done = step(rooms, rooms.specs.model(model), _interval(first, last), _run_id(), version=version, sample=sample)
+        for ds in sorted(done.rows):
+            typer.echo(f"{ds}  v{done.versions[ds]}  {done.rows[ds]:>8} rows  mean {done.mean_score[ds]:.4f}")
+        typer.echo(f"{sum(done.rows.values())} rows {'published' if done.published else 'scored, nothing published'}")
+
+
+def monitor(model: str, first: From, last: To) -> None:
+    """Measure drift of scored days against the training profile."""
+    with _platform() as rooms:
+        from include.mlops.steps.monitor import monitor as step
+
+        for ds in _interval(first, last):
+            verdict = step(rooms, rooms.specs.model(model), ds, _run_id()).verdict
+            state = "confirmed" if verdict.confirmed else "seen" if verdict.bad else "none"
+            typer.echo(f"{ds}  v{verdict.version}  drift {state}  {', '.join(verdict.detail['drifted'])}")
+
+
+def performance(model: str, first: From, last: To) -> None:
+    """Join predictions with the labels that have arrived."""
+    with _platform() as rooms:
+        from include.mlops.steps.performance import measure
+
+        for day in measure(rooms, rooms.specs.model(model), _interval(first, last), _run_id()):
+            typer.echo(f"{day.ds}  {_numbers(day.metrics)}  coverage {day.coverage:.1%}")
+
+
+def reproduce(model: str, version: Annotated[int, typer.Option()]) -> None:
+    """Train a version again from its record and compare the model files byte for byte."""
+    with _platform() as rooms:
+        from include.mlops.steps.reproduce import reproduce as step
+
+        done = step(rooms, model, version)
+        typer.echo(f"{model} v{version}: trained again from its record, the same file, sha256 {done.sha256}")
+
+
+def alerts(
+    flush: Annotated[bool, typer.Option(help="Deliver what is due.")] = False,
+    requeue: Annotated[bool, typer.Option(help="Let refused messages wait again.")] = False,
+) -> None:
+    """Show the outbox: what was sent, what waits, what Slack refused."""
+    with _platform() as rooms:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        from include.mlops.alerts.listing import COLUMNS
+
+        if requeue:
+            typer.echo(f"{rooms.alerts.requeue()} message(s) wait again")
+        if flush:
+            result = rooms.alerts.flush()
+            typer.echo(f"{result.sent} sent, {result.waiting} waiting, {result.refused} refused")
+        table = Table(*COLUMNS)
+        for row in rooms.alerts.outbox():
+            table.add_row(*map(escape, row))
+        Console().print(table)
+
+
+def stack() -> None:
+    """Start Spark, MLflow and Airflow on this machine, until Ctrl-C."""
+    with _told():
+        from include.mlops.local.airflow import ADMIN, admin_password
+        from include.mlops.local.stack import LocalStack
+        from include.mlops.settings import load_settings
+
+        settings = load_settings()
+        typer.echo("starting Spark, MLflow and Airflow")
+        with LocalStack(settings) as running:
+            for name, address in running.addresses.items():
+                typer.echo(f"{name:8} {address}")
+            typer.echo(f"Airflow's user is {ADMIN}, password {admin_password(settings)}. Ctrl-C stops everything.")
+            running.wait()
+
+
+def demo(
+    nights: Annotated[int, typer.Option(min=1, max=200, help="How many nights to play.")] = 14,
+    keep: Annotated[bool, typer.Option(help="Keep the pages up afterwards, until Ctrl-C.")] = True,
+) -> None:
+    """Play the nightly loop on real flights, through Airflow."""
+    with _told():
+        from rich.console import Console
+
+        from include.demo.run import run_demo
+        from include.mlops.settings import load_settings
+
+        logging.getLogger().setLevel(logging.WARNING)
+        run_demo(load_settings(), nights, stay=keep, console=Console(soft_wrap=True))
+
+
+@contextmanager
+def _platform() -> Iterator[Platform]:
+    with _told():
+        from include.mlops.steps.platform import Platform
+
+        yield Platform()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of ours as their message alone, Ctrl-C as the end that it is."""
+    logging.basicConfig(level=os.environ.get("MLOPS_LOG", "INFO"), format="%(levelname)s %(name)s: %(message)s")
+    for noisy in ("great_expectations", "alembic", "pyiceberg", "py.warnings", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        yield
+    except MlopsError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped")
+        raise typer.Exit(130) from None
+
+
+def _interval(first: datetime, last: datetime) -> Interval:
+    if first > last:
+        raise typer.BadParameter(f"expected --from before --to, found {first.date()} and {last.date()}")
+    return Interval(first.date(), last.date())
+
+
+def _run_id() -> str:
+    return f"cli__{date.today().isoformat()}__{uuid.uuid4().hex[:8]}"
+
+
+def _numbers(values: Any) -> str:
+    return ", ".join(f"{name} {value:.4f}" if value is not None else f"{name} -" for name, value in values.items())
