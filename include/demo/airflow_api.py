@@ -50,6 +50,10 @@ class AirflowApi:
         found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100, "order_by": "-run_after"})
         return (self._run(run) for run in found["dag_runs"])
 
+    def clear(self, run: Run) -> None:
+        """Run it again in place, as the Clear button does. (`clearPartitions` would take its partition key away.)"""
+        self._call("POST", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/clear", json={"dry_run": False})
+
     def state(self, run: Run) -> str:
         return str(self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"])
 
@@ -61,7 +65,12 @@ class AirflowApi:
         return Run(found["dag_id"], found["dag_run_id"], found["state"], found.get("partition_key"))
 
     # Just after new DAGs were parsed sqlite may answer 500 once, and a busy machine may answer late.
-    @retry(retry=retry_if_exception_type((httpx.TransportError, ConnectionError)), wait=wait_fixed(1), stop=stop_after_attempt(10), reraise=True)
+    @retry(
+        retry=retry_if_exception_type((httpx.TransportError, ConnectionError)),
+        wait=wait_fixed(1),
+        stop=stop_after_attempt(10),
+        reraise=True,
+    )
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         if "Authorization" not in self._client.headers:
             self._sign_in()
@@ -86,6 +95,8 @@ def until(condition: Any, seconds: float, what: str, every: float = 0.5) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > end:
-            raise MlopsError(f"expected {what} within {seconds:.0f} s; look at the runs in Airflow and at the logs in the state folder")
+            raise MlopsError(
+                f"expected {what} within {seconds:.0f} s; look at Airflow's runs and the state folder's logs"
+            )
         time.sleep(every)
     return found

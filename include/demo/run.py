@@ -41,7 +41,7 @@ def run_demo(settings: Settings, nights: int, *, stay: bool, console: Console) -
         pages = f"Airflow  {airflow}  (user {ADMIN}, password {password})\nMLflow   {stack.addresses['mlflow']}"
         _tell(console, "stack", "Spark, MLflow and Airflow are up", began)
         console.print(pages)
-        demo = _Demo(settings, scenario, AirflowApi(airflow, ADMIN, password), stack, console)
+        demo = Demo(settings, scenario, AirflowApi(airflow, ADMIN, password), stack, console)
         demo.play()
         summary = summarise(demo.platform, scenario.first_night)
         keep(settings.state / "demo-summary.json", summary)
@@ -52,8 +52,12 @@ def run_demo(settings: Settings, nights: int, *, stay: bool, console: Console) -
             stack.wait()
 
 
-class _Demo:
-    def __init__(self, settings: Settings, scenario: Scenario, airflow: AirflowApi, stack: LocalStack, console: Console) -> None:
+class Demo:
+    """One playing of the scenario on a running stack."""
+
+    def __init__(
+        self, settings: Settings, scenario: Scenario, airflow: AirflowApi, stack: LocalStack, console: Console
+    ) -> None:
         self.platform = Platform(settings)
         self._landing = Path(settings.landing)
         self._scenario, self._airflow, self._stack, self._console = scenario, airflow, stack, console
@@ -73,7 +77,9 @@ class _Demo:
 
     def _wait_for_dags(self) -> None:
         with self._console.status("Airflow parses the DAGs"):
-            until(lambda: set(DAGS) <= self._airflow.known() or self._airflow.import_errors(), 120, "the DAGs in Airflow")
+            until(
+                lambda: set(DAGS) <= self._airflow.known() or self._airflow.import_errors(), 120, "the DAGs in Airflow"
+            )
         if errors := self._airflow.import_errors():
             raise MlopsError("expected DAGs without import errors, found:\n" + "\n".join(errors))
 
@@ -92,7 +98,9 @@ class _Demo:
         self._airflow.unpause("bulk")
         for name, interval in missing.items():
             began = time.monotonic()
-            run = self._airflow.trigger("bulk", conf={"what": name, "from": str(interval.first), "to": str(interval.last)})
+            run = self._airflow.trigger(
+                "bulk", conf={"what": name, "from": str(interval.first), "to": str(interval.last)}
+            )
             self._finish(run, f"history of {name}, {len(interval)} days in one job")
             published = self.platform.ledger.publications.over(self.platform.specs.group(name).table, interval)
             rows = sum(publication.rows for publication in published.values())
@@ -103,7 +111,9 @@ class _Demo:
             return
         began = time.monotonic()
         self._airflow.unpause(RETRAIN)
-        run = self._airflow.trigger(RETRAIN, key=str(self._scenario.trained_as_of), conf={"reason": "the first version"})
+        run = self._airflow.trigger(
+            RETRAIN, key=str(self._scenario.trained_as_of), conf={"reason": "the first version"}
+        )
         self._finish(run, "training, registration and release of the first version")
         _tell(self._console, "training", self._newest_release(), began)
 
@@ -113,13 +123,28 @@ class _Demo:
         self._scenario.land(self._landing, ds)
         label = f"night {number}/{self._scenario.nights} {ds}"
         with self._console.status(label) as status:
-            wanted = [(f"ingest_{name}", ds - timedelta(days=self.platform.specs.group(name).schedule.delay)) for name in GROUPS]
+            wanted = [
+                (f"ingest_{name}", ds - timedelta(days=self.platform.specs.group(name).schedule.delay))
+                for name in GROUPS
+            ]
             wanted += [(SCORE, ds), (PERFORMANCE, ds - timedelta(days=2))]
+            self._clear_failed(wanted)
             for dag_id, key in wanted:
                 status.update(f"{label}: {dag_id} {key}")
-                self._require(until(lambda d=dag_id, k=key: self._finished(d, str(k)), 300, f"a finished run of {dag_id} for {key}"))
+                self._require(
+                    until(
+                        lambda d=dag_id, k=key: self._finished(d, str(k)), 300, f"a finished run of {dag_id} for {key}"
+                    )
+                )
             released = self._retraining(ds, lambda text: status.update(f"{label}: {text}"))
         _tell(self._console, label, self._night_line(ds) + released, began)
+
+    def _clear_failed(self, wanted: list[tuple[str, date]]) -> None:
+        """Runs that an earlier, interrupted demo left failed are run again, as an operator would."""
+        for dag_id, key in wanted:
+            run = self._finished(dag_id, str(key))
+            if run and run.state == "failed":
+                self._airflow.clear(run)
 
     def _retraining(self, ds: date, progress: Callable[[str], None]) -> str:
         asked = [d for d in self.platform.ledger.releases.decisions(MODEL, "retrain") if d.ds == ds]
@@ -144,7 +169,9 @@ class _Demo:
 
     def _finish(self, run: Run, label: str) -> None:
         with self._console.status(label):
-            state = until(lambda: (s := self._airflow.state(run)) in FINISHED and s, 600, f"the end of {run.dag_id} {run.run_id}")
+            state = until(
+                lambda: (s := self._airflow.state(run)) in FINISHED and s, 600, f"the end of {run.dag_id} {run.run_id}"
+            )
         self._require(Run(run.dag_id, run.run_id, state, run.key))
 
     def _finished(self, dag_id: str, key: str) -> Run | None:
@@ -153,8 +180,14 @@ class _Demo:
 
     def _require(self, run: Run) -> None:
         if run.state != "success":
-            raise MlopsError(f"{run.dag_id} {run.key or run.run_id} failed: {self._airflow.page(run)}\nThe alert is in the outbox: python -m include.mlops alerts")
+            raise MlopsError(
+                f"{run.dag_id} {run.key or run.run_id} failed: {self._airflow.page(run)}\n"
+                "The alert is in the outbox: python -m include.mlops alerts"
+            )
 
 
 def _tell(console: Console, what: str, text: str, began: float) -> None:
-    console.print(f"{time.strftime('%H:%M:%S')}  [bold]{what}[/bold]  {text}  [dim]{time.monotonic() - began:.0f} s[/dim]", highlight=False)
+    console.print(
+        f"{time.strftime('%H:%M:%S')}  [bold]{what}[/bold]  {text}  [dim]{time.monotonic() - began:.0f} s[/dim]",
+        highlight=False,
+    )

@@ -44,7 +44,11 @@ class Scenario:
 
     def land_history(self, root: Path) -> int:
         """Land all files of the history. Returns their number."""
-        landers = {"flight_outcomes": land_outcomes, "airport_weather": land_weather, "scheduled_flights": land_schedule}
+        landers = {
+            "flight_outcomes": land_outcomes,
+            "airport_weather": land_weather,
+            "scheduled_flights": land_schedule,
+        }
         days = [(landers[name], ds) for name, interval in self.history.items() for ds in interval]
         for land, ds in days:
             land(root, ds)

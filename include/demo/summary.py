@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from include.mlops.alerts.listing import COLUMNS
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.platform import Platform
 
@@ -39,12 +40,22 @@ def summarise(platform: Platform, first: date) -> dict[str, Any]:
                 "version": scored[ds].version,
                 "auc": performance.get(ds, {}).get("roc_auc"),
                 "coverage": performance.get(ds, {}).get("coverage"),
-                "drift": "-" if verdict is None else "confirmed" if verdict.confirmed else "seen" if verdict.bad else "none",
+                "drift": "-"
+                if verdict is None
+                else "confirmed"
+                if verdict.confirmed
+                else "seen"
+                if verdict.bad
+                else "none",
                 "drifted": verdict.detail["drifted"] if verdict else [],
                 "retraining": asked.get(ds),
             }
         )
-    aliases = {name: version.number for name in ("champion", "challenger", "previous") if (version := platform.registry.aliased(MODEL, name))}
+    aliases = {
+        name: version.number
+        for name in ("champion", "challenger", "previous")
+        if (version := platform.registry.aliased(MODEL, name))
+    }
     decisions = [d for d in platform.ledger.releases.decisions(MODEL) if d.version is not None]
     return {
         "nights": nights,
@@ -54,7 +65,9 @@ def summarise(platform: Platform, first: date) -> dict[str, Any]:
                 "as_of": str(version.as_of),
                 "holdout_auc": version.metrics.get("roc_auc"),
                 "aliases": [name for name, number in aliases.items() if number == version.number],
-                "decision": next((f"{d.outcome}: {d.reason}" for d in reversed(decisions) if d.version == version.number), None),
+                "decision": next(
+                    (f"{d.outcome}: {d.reason}" for d in reversed(decisions) if d.version == version.number), None
+                ),
             }
             for version in platform.registry.versions(MODEL)
         ],
@@ -62,13 +75,15 @@ def summarise(platform: Platform, first: date) -> dict[str, Any]:
             {"version": i.version, "first_ds": str(i.first_ds), "last_ds": str(i.last_ds) if i.last_ds else None}
             for i in platform.ledger.releases.intervals(MODEL)
         ],
-        "alerts": [list(row) for row in reversed(platform.alerts.outbox(limit=200))],
+        "alerts": [dict(zip(COLUMNS, row, strict=True)) for row in reversed(platform.alerts.outbox(limit=200))],
     }
 
 
 def show(console: Console, summary: dict[str, Any]) -> None:
     """Print the summary as tables."""
-    nights = Table("Night", "Rows", "Quarantined", "Version", "AUC", "Coverage", "Drift", "Columns", "Retraining", title="Nights")
+    nights = Table(
+        "Night", "Rows", "Quarantined", "Version", "AUC", "Coverage", "Drift", "Columns", "Retraining", title="Nights"
+    )
     for night in summary["nights"]:
         nights.add_row(
             night["ds"],
@@ -84,13 +99,17 @@ def show(console: Console, summary: dict[str, Any]) -> None:
     console.print(nights)
     versions = Table("Version", "As of", "Holdout AUC", "Aliases", "Decision", title="Model versions")
     for version in summary["versions"]:
-        versions.add_row(f"v{version['version']}", version["as_of"], _number(version["holdout_auc"]), ", ".join(version["aliases"]), version["decision"] or "")
+        versions.add_row(
+            f"v{version['version']}",
+            version["as_of"],
+            _number(version["holdout_auc"]),
+            ", ".join(version["aliases"]),
+            version["decision"] or "",
+        )
     console.print(versions)
-    from include.mlops.alerts.listing import COLUMNS
-
     alerts = Table(*COLUMNS, title="Alerts (without a Slack token they wait in the outbox)")
     for row in summary["alerts"]:
-        alerts.add_row(*map(escape, row))
+        alerts.add_row(*map(escape, row.values()))
     console.print(alerts)
 
 

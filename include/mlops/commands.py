@@ -43,13 +43,14 @@ def ingest(group: str, first: From, last: To) -> None:
 def restate(group: str, first: From, last: To, reason: Annotated[str, typer.Option(help="Kept in the ledger.")]) -> None:
     """Publish an interval again under the same version although its code changed: the old rows were wrong."""
     with _platform() as rooms:
-        from include.mlops.spec.meaning import group_meaning
-        from include.mlops.steps.publish import ingest_interval
+        from include.mlops.steps.publish import ingest_interval, of_another_meaning
 
         spec = rooms.specs.group(group)
-        rooms.ledger.publications.declare(spec.table, group_meaning(spec), f"restated by {getpass.getuser()}: {reason}")
-        done = ingest_interval(rooms, spec, _interval(first, last), _run_id())
+        why = f"restated by {getpass.getuser()}: {reason}"
+        done = ingest_interval(rooms, spec, _interval(first, last), _run_id(), restated=why)
         typer.echo(f"restated {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows")
+        if others := of_another_meaning(rooms, spec):
+            typer.echo(f"{len(others)} published day(s) keep their old meaning, {others[0]} to {others[-1]}: restate them too")
 
 
 def train(model: str, as_of: AsOf) -> None:

@@ -15,6 +15,7 @@
     |- TrainingFailed          the training set is unusable (empty, one class, no holdout)
     |- FeaturesUnusable        rows lack a column that the model needs, or hold values that it cannot take
     |- NotReproducible         training again from the record gave another model
+    |- WrongTrigger            a run was started by hand with values that it cannot use; nobody is called for it
     `- ServiceUnavailable      transient: Spark, MLflow, the catalog or the ledger did not answer
 
 A message says what was expected, what was found, where, and what to do next.
@@ -99,7 +100,9 @@ class PartitionsFailed(MlopsError):
     def __init__(self, subject: str, failures: Mapping[date, str]) -> None:
         self.failures = dict(failures)
         lines = [f"  {ds}: {failure}" for ds, failure in sorted(failures.items())]
-        super().__init__(f"{subject}: {len(failures)} partition(s) failed, nothing of them was published\n" + "\n".join(lines))
+        super().__init__(
+            f"{subject}: {len(failures)} partition(s) failed, nothing of them was published\n" + "\n".join(lines)
+        )
 
 
 class MeaningChanged(MlopsError):
@@ -124,6 +127,10 @@ class FeaturesUnusable(MlopsError):
 
 class NotReproducible(MlopsError):
     """Training again from the record gave another model file."""
+
+
+class WrongTrigger(MlopsError):
+    """A run was started by hand without, or with an unusable, data date or form."""
 
 
 class ServiceUnavailable(MlopsError):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame  # noqa: TID253 - only transforms and the step that runs them come here
+from pyspark.sql import functions as F  # noqa: TID253
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,31 @@ class PointInTime:
     lag: tuple[int, int]
 
     def trailing_mean(self, value: Column, *, by: Sequence[str], name: str) -> DataFrame:
-        """Mean of `value` over the lag for each day and key: columns ds, *by, name. Nulls do not count; booleans are 0, 1."""
+        """Mean of `value` over the lag for each day and key: columns ds, *by, name.
+
+        Nulls do not count; booleans are 0 and 1. Sums of days are added in the order of the days, so that a mean is the
+        same to its last bit however many days are computed at once.
+        """
         daily = (
             self.rows.withColumn("_value", value.cast("double"))
             .where("_value is not null")
             .groupBy(*by, "ds", "known_from")
             .agg(F.sum("_value").alias("_sum"), F.count("_value").alias("_count"))
         )
-        return self._seen(daily).groupBy("ds", *by).agg((F.sum("_sum") / F.sum("_count")).alias(name))
+        sums = F.array_sort(F.collect_list(F.struct("_ds", "known_from", "_sum")))
+        total = F.aggregate(sums, F.lit(0.0), lambda so_far, day: so_far + day["_sum"])
+        return self._seen(daily).groupBy("ds", *by).agg((total / F.sum("_count")).alias(name))
 
     def latest(self, columns: Sequence[str], *, by: Sequence[str]) -> DataFrame:
-        """The newest row by event time for each day and key: columns ds, *by, *columns."""
-        newest = self._seen(self.rows).groupBy("ds", *by).agg(F.max_by(F.struct(*columns), "event_time").alias("_row"))
-        return newest.select("ds", *by, *(F.col(f"_row.{column}").alias(column) for column in columns))
+        """The newest row by event time for each day and key: columns ds, *by, *columns.
+
+        Of rows with the same event time the one that became known last counts, then the one with the greatest values.
+        """
+        values = [F.col(column).alias(f"_{number}") for number, column in enumerate(columns)]
+        row = F.struct(F.col("event_time").alias("_event"), F.col("available_at").alias("_available"), *values)
+        newest = self._seen(self.rows).groupBy("ds", *by).agg(F.max(row).alias("_row"))
+        chosen = (F.col(f"_row._{number}").alias(column) for number, column in enumerate(columns))
+        return newest.select("ds", *by, *chosen)
 
     def _seen(self, rows: DataFrame) -> DataFrame:
         first, last = self.lag

@@ -35,7 +35,6 @@ class Settings(BaseSettings):
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
     spark_memory: str = Field(default="3g", pattern=r"^\d+[kmg]$")  # heap of the local Spark server
     maven_url: str = "https://repo1.maven.org/maven2"
-    task_memory_mb: int = 2048  # what a task may hold in process before Spark must carry the batches
     sample_rows: int = 5000  # rows of a monitoring sample
     slack_token: SecretStr = SecretStr("")
     slack_channel: str = "#mlops"

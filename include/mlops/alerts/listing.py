@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from include.mlops.policy.alerting import Message
 
-COLUMNS = ("id", "status", "recorded", "severity", "what", "ds", "title", "channel", "attempts", "why")
+COLUMNS = ("id", "status", "severity", "partition", "title", "why")
 
 
 def outbox_rows(messages: Sequence[Message], fault: str | None = None) -> list[tuple[str, ...]]:
@@ -15,13 +15,9 @@ def outbox_rows(messages: Sequence[Message], fault: str | None = None) -> list[t
         (
             str(message.id),
             message.status,
-            f"{message.recorded_at:%Y-%m-%d %H:%M}",
             "recovered" if message.event == "recovered" else message.severity,
-            f"{message.kind} {message.subject}",
             str(message.ds),
             message.title,
-            message.channel,
-            str(message.attempts),
             _why(message, fault),
         )
         for message in messages

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 
 
 def connect(settings: Settings) -> SparkSession:
-    """A new session. Raises ServiceUnavailable where the server does not answer.
+    """A new session. Raises ServiceUnavailable where the server does not answer within a quarter of a minute.
 
     One session a process: the Connect client deadlocks when threads share it.
     """
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
     try:
         session: SparkSession = SparkSession.builder.remote(settings.spark_remote).create()
+        # Its own policy asks for ten minutes, in which Airflow would have started the task again.
+        session.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=4000)])
         session.conf.get("spark.sql.session.timeZone")
     except (PySparkException, OSError) as error:
         raise ServiceUnavailable(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -18,17 +18,18 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import Table
+from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from include.mlops.errors import MlopsError, ServiceUnavailable
-from include.mlops.lake.schema import by_day, iceberg_schema
+from include.mlops.lake.schema import by_columns, by_day, iceberg_schema
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 
 CATALOG = "lake"
 PROPERTIES = {"commit.retry.num-retries": "30", "format-version": "2", "write.parquet.compression-codec": "zstd"}
-STAGED_PROPERTIES = {**PROPERTIES, "write.wap.enabled": "true"}
+STAGED_PROPERTIES = {**PROPERTIES, "write.wap.enabled": "true", "write.distribution-mode": "hash"}
 
 
 class Lake:
@@ -39,8 +40,11 @@ class Lake:
 
     @cached_property
     def catalog(self) -> Catalog:
-        for url in (self._settings.catalog.removeprefix("sqlite:///"), urlsplit(self._settings.warehouse).path):
-            Path(url).parent.mkdir(parents=True, exist_ok=True)
+        database, warehouse = make_url(self._settings.catalog), urlsplit(self._settings.warehouse)
+        if database.get_backend_name() == "sqlite" and database.database:
+            Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+        if warehouse.scheme in ("", "file"):
+            Path(unquote(warehouse.path)).mkdir(parents=True, exist_ok=True)
         with _available():
             return SqlCatalog(CATALOG, uri=self._settings.catalog, warehouse=self._settings.warehouse)
 
@@ -50,19 +54,25 @@ class Lake:
             with _available():
                 return self.catalog.load_table(name)
         except NoSuchTableError:
-            raise MlopsError(f"expected the table {name} in the lake, found none: nothing was published to it yet") from None
+            raise MlopsError(
+                f"expected the table {name} in the lake, found none: nothing was published to it yet"
+            ) from None
 
     def exists(self, name: str) -> bool:
         with _available():
             return self.catalog.table_exists(name)
 
-    def create(self, name: str, columns: Mapping[str, str], *, staged: bool = False) -> None:
-        """Make the table with one partition a day where it does not exist."""
+    def create(self, name: str, columns: Mapping[str, str], *, staged: bool = False, order: Sequence[str] = ()) -> None:
+        """Make the table with one partition a day where it does not exist; `order` sorts the rows of its files."""
         schema = iceberg_schema(columns)
         with _available():
             self.catalog.create_namespace_if_not_exists(name.split(".")[0])
             self.catalog.create_table_if_not_exists(
-                name, schema, partition_spec=by_day(schema), properties=STAGED_PROPERTIES if staged else PROPERTIES
+                name,
+                schema,
+                partition_spec=by_day(schema),
+                sort_order=by_columns(schema, order),
+                properties=STAGED_PROPERTIES if staged else PROPERTIES,
             )
 
     def columns(self, name: str) -> list[str]:
@@ -73,14 +83,23 @@ class Lake:
         current = self.table(name).current_snapshot()
         return current.snapshot_id if current else None
 
+    def follows(self, name: str, snapshot_id: int, other: int) -> bool:
+        """Whether snapshot `snapshot_id` was committed after `other`; False where one of them is not kept any more."""
+        table = self.table(name)
+        later, earlier = table.snapshot_by_id(snapshot_id), table.snapshot_by_id(other)
+        return bool(later and earlier and (later.sequence_number or 0) > (earlier.sequence_number or 0))
+
+    def no_rows(self, name: str) -> pa.Table:
+        """The table's columns without rows."""
+        return self.table(name).schema().as_arrow().empty_table()
+
     def batches(
         self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Rows of those days as record batches, in no particular order; at least one batch, perhaps without rows."""
         with _available():
-            scan = self.table(name).scan(
-                row_filter=_between(interval), selected_fields=tuple(columns) if columns else ("*",), snapshot_id=snapshot_id
-            )
+            selected = tuple(columns) if columns else ("*",)
+            scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
             reader = scan.to_arrow_batch_reader()
             schema = _plain(reader.schema)
             yield pa.RecordBatch.from_pylist([], schema=schema)
@@ -91,11 +110,9 @@ class Lake:
     ) -> pa.Table:
         """Rows of those days as one table, its columns in the order asked for."""
         with _available():
-            found = (
-                self.table(name)
-                .scan(row_filter=_between(interval), selected_fields=tuple(columns) if columns else ("*",), snapshot_id=snapshot_id)
-                .to_arrow()
-            )
+            selected = tuple(columns) if columns else ("*",)
+            scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
+            found = scan.to_arrow()
         plain = found.cast(_plain(found.schema))
         return plain.select(list(columns)) if columns else plain
 
@@ -106,7 +123,7 @@ class Lake:
             current = table.current_snapshot()
             if current is None:
                 raise MlopsError(f"expected published rows in {name}, found none: nothing to tag")
-            _commit(lambda: table.refresh().manage_snapshots().create_tag(current.snapshot_id, tag).commit())
+            _commit(lambda: _tag_unless_there(table.refresh(), current.snapshot_id, tag))
         return self.snapshot_of(name, tag)
 
     def snapshot_of(self, name: str, tag: str) -> int:
@@ -117,10 +134,17 @@ class Lake:
         return refs[tag].snapshot_id
 
     def replace(self, name: str, rows: pa.Table, days: Sequence[object]) -> int:
-        """Replace whole days by `rows` in one atomic commit; a day without rows becomes empty. Returns the snapshot id."""
+        """Replace whole days by `rows` in one atomic commit; a day without rows becomes empty.
+
+        Returns the snapshot's id.
+        """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Delete operation did not match any records")  # a day's first rows
-            _commit(lambda: self.table(name).overwrite(rows, overwrite_filter=In("ds", [str(day) for day in days])))
+            _commit(
+                lambda: self.table(name).overwrite(
+                    rows, overwrite_filter=In(term="ds", literals=[str(day) for day in days])
+                )
+            )
         snapshot = self.snapshot(name)
         assert snapshot is not None
         return snapshot
@@ -132,8 +156,15 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in schema])
 
 
+def _tag_unless_there(table: Table, snapshot_id: int, tag: str) -> None:
+    if tag not in table.refs():
+        table.manage_snapshots().create_tag(snapshot_id, tag).commit()
+
+
 def _between(interval: Interval) -> BooleanExpression:
-    return And(GreaterThanOrEqual("ds", str(interval.first)), LessThanOrEqual("ds", str(interval.last)))
+    return And(
+        GreaterThanOrEqual(term="ds", value=str(interval.first)), LessThanOrEqual(term="ds", value=str(interval.last))
+    )
 
 
 @retry(

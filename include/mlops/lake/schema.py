@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import (
     BooleanType,
@@ -38,7 +39,10 @@ PARTITION_COLUMNS = {"event_time": "timestamp", "available_at": "timestamp", "kn
 
 def iceberg_schema(columns: Mapping[str, str]) -> Schema:
     return Schema(
-        *(NestedField(number, name, TYPES[kind], required=False) for number, (name, kind) in enumerate(columns.items(), 1))
+        *(
+            NestedField(number, name, TYPES[kind], required=False)
+            for number, (name, kind) in enumerate(columns.items(), 1)
+        )
     )
 
 
@@ -46,5 +50,7 @@ def by_day(schema: Schema) -> PartitionSpec:
     return PartitionSpec(PartitionField(schema.find_field("ds").field_id, 1000, IdentityTransform(), "ds"))
 
 
-def spark_ddl(columns: Mapping[str, str]) -> str:
-    return ", ".join(f"`{name}` {SPARK_TYPES.get(kind, kind)}" for name, kind in columns.items())
+def by_columns(schema: Schema, columns: Sequence[str]) -> SortOrder:
+    """The order of rows within a file: with keys, the same rows always give the same file."""
+    ids = (schema.find_field(name).field_id for name in columns)
+    return SortOrder(*(SortField(source_id=number, transform=IdentityTransform()) for number in ids))

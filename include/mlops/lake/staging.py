@@ -12,28 +12,35 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyiceberg.table import Table
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from include.mlops.errors import MlopsError
 from include.mlops.lake.lake import CATALOG, Lake
+from include.mlops.spec.interval import Interval
+
+_WAP_ID, _DAYS = "mlops.wap-id", "mlops.days"  # of a snapshot that copied a part of a staged one
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A snapshot that nobody reads yet. `rows` counts each of its days, those without rows included."""
+    """A snapshot that nobody reads yet. `rows` counts each of its days, those without rows included.
+
+    `snapshot_id` is None where no day has rows: Iceberg makes no snapshot of nothing.
+    """
 
     table: str
     wap_id: str
-    snapshot_id: int
+    snapshot_id: int | None
     rows: dict[date, int]
 
 
 def stage(lake: Lake, spark: SparkSession, table: str, frame: DataFrame, days: Collection[date]) -> Staged:
-    """Write `frame` (columns of the table, all of its rows within `days`) as a staged snapshot."""
+    """Write `frame` (columns of the table) as a staged snapshot. Raises MlopsError where it has rows of other days."""
     wap_id = uuid.uuid4().hex
     spark.conf.set("spark.wap.id", wap_id)
     try:
@@ -42,13 +49,23 @@ def stage(lake: Lake, spark: SparkSession, table: str, frame: DataFrame, days: C
         spark.conf.unset("spark.wap.id")
     loaded = lake.table(table)
     staged = next((s for s in loaded.snapshots() if s.summary and s.summary.get("wap.id") == wap_id), None)
-    if staged is None:
+    if staged is None and not frame.isEmpty():
         raise MlopsError(f"expected a staged snapshot {wap_id} in {table}, found none: is write.wap.enabled set on it?")
-    return Staged(table, wap_id, staged.snapshot_id, {**dict.fromkeys(days, 0), **_added(loaded, staged.snapshot_id)})
+    added = _added(loaded, staged.snapshot_id) if staged else {}
+    strange = sorted(str(day) for day in added if day not in days)
+    if strange:
+        raise MlopsError(
+            f"expected rows of the days {min(days)} to {max(days)} for {table}, found some of {', '.join(strange[:5])} "
+            "too; nothing of them is published: transform() must leave ds as it is"
+        )
+    return Staged(table, wap_id, staged.snapshot_id if staged else None, {**dict.fromkeys(days, 0), **added})
 
 
-def staged_frame(spark: SparkSession, staged: Staged) -> DataFrame:
-    return spark.sql(f"SELECT * FROM {CATALOG}.{staged.table} VERSION AS OF {staged.snapshot_id}")
+def staged_day(lake: Lake, staged: Staged, day: date) -> pa.Table:
+    """The staged rows of one day."""
+    if not staged.rows[day]:
+        return lake.no_rows(staged.table)
+    return lake.read(staged.table, Interval.day(day), snapshot_id=staged.snapshot_id)
 
 
 def publish(lake: Lake, spark: SparkSession, staged: Staged, days: Collection[date]) -> int:
@@ -56,45 +73,59 @@ def publish(lake: Lake, spark: SparkSession, staged: Staged, days: Collection[da
 
     All staged days at once are a matter of metadata (cherry-pick). A part of them, a day that became empty (which a
     cherry-pick would leave as it was), or a day that somebody else published meanwhile, is copied over by its filter.
+    Days that this staging published before are left as they are.
     """
-    done = _published(lake.table(staged.table), staged.wap_id)
-    if done is not None:
+    done, shown = _published(lake.table(staged.table), staged)
+    left = set(days) - shown
+    if done is not None and not left:
         return done
-    if set(days) == set(staged.rows) and all(staged.rows.values()):
-        try:
-            spark.sql(f"CALL {CATALOG}.system.cherrypick_snapshot('{staged.table}', {staged.snapshot_id})").collect()
-        except PySparkException as error:
-            if "Cannot cherry-pick" not in str(error):
-                raise
-        else:
-            return _require(lake, staged)
-    _copy(spark, staged, days)
-    return _require(lake, staged)
+    if done is not None or left != set(staged.rows) or not all(staged.rows.values()) or not _picked(spark, staged):
+        _copy(spark, staged, left)
+    done, _ = _published(lake.table(staged.table), staged)
+    if done is None:
+        raise MlopsError(
+            f"expected {staged.table} to show the staged rows {staged.wap_id}, found none after publishing"
+        )
+    return done
+
+
+def _picked(spark: SparkSession, staged: Staged) -> bool:
+    """Whether the cherry-pick went through; not where one of its days was published by somebody else meanwhile."""
+    try:
+        spark.sql(f"CALL {CATALOG}.system.cherrypick_snapshot('{staged.table}', {staged.snapshot_id})").collect()
+    except PySparkException as error:
+        if "Cannot cherry-pick" not in str(error):
+            raise
+        return False
+    return True
 
 
 def _copy(spark: SparkSession, staged: Staged, days: Collection[date]) -> None:
-    wanted = [day for day in days if staged.rows[day]]
-    chosen = F.col("ds").isin([F.lit(day) for day in sorted(days)])
-    rows = staged_frame(spark, staged).where(F.col("ds").isin([F.lit(day) for day in wanted]) if wanted else F.lit(False))
-    rows.writeTo(f"{CATALOG}.{staged.table}").option("snapshot-property.mlops.wap-id", staged.wap_id).overwrite(chosen)
+    filled = [day for day in sorted(days) if staged.rows[day]]
+    at = f" VERSION AS OF {staged.snapshot_id}" if staged.snapshot_id else ""
+    rows = spark.sql(f"SELECT * FROM {CATALOG}.{staged.table}{at}").where(_on(filled) if filled else F.lit(False))
+    writer = rows.writeTo(f"{CATALOG}.{staged.table}").option(f"snapshot-property.{_WAP_ID}", staged.wap_id)
+    writer.option(f"snapshot-property.{_DAYS}", " ".join(str(day) for day in sorted(days))).overwrite(_on(days))
 
 
-def _published(table: Table, wap_id: str) -> int | None:
-    """The snapshot of the main branch that came from that staging."""
-    snapshot = table.current_snapshot()
-    while snapshot is not None:
-        summary: dict[str, Any] = snapshot.summary.additional_properties if snapshot.summary else {}
-        if wap_id in (summary.get("wap.id"), summary.get("published-wap-id"), summary.get("mlops.wap-id")):
-            return snapshot.snapshot_id
-        snapshot = table.snapshot_by_id(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id else None
-    return None
+def _on(days: Collection[date]) -> Column:
+    return F.col("ds").isin([F.lit(day) for day in sorted(days)])
 
 
-def _require(lake: Lake, staged: Staged) -> int:
-    found = _published(lake.table(staged.table), staged.wap_id)
-    if found is None:
-        raise MlopsError(f"expected {staged.table} to show the staged rows {staged.wap_id} after publishing, found none")
-    return found
+def _published(table: Table, staged: Staged) -> tuple[int | None, set[date]]:
+    """The newest snapshot of the main branch that came from that staging, and all days published from it."""
+    kept = {snapshot.snapshot_id: snapshot for snapshot in table.snapshots()}
+    current = table.current_snapshot()
+    found: int | None = None
+    days: set[date] = set()
+    while current is not None:
+        summary: dict[str, Any] = current.summary.additional_properties if current.summary else {}
+        whole = staged.wap_id in (summary.get("wap.id"), summary.get("published-wap-id"))
+        if whole or summary.get(_WAP_ID) == staged.wap_id:
+            found = found or current.snapshot_id
+            days |= set(staged.rows) if whole else {date.fromisoformat(day) for day in summary[_DAYS].split()}
+        current = kept.get(current.parent_snapshot_id) if current.parent_snapshot_id else None
+    return found, days
 
 
 def _added(table: Table, snapshot_id: int) -> dict[date, int]:

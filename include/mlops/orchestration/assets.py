@@ -15,7 +15,9 @@ def published(group: FeatureGroup) -> Asset:
 
 def predictions(model: Model) -> Asset:
     """A partition was scored, gated and published."""
-    return Asset(name=f"{model.name}_predictions", uri=f"x-lake://{model.predictions.replace('.', '/')}", group="predictions")
+    return Asset(
+        name=f"{model.name}_predictions", uri=f"x-lake://{model.predictions.replace('.', '/')}", group="predictions"
+    )
 
 
 def retraining(model: Model) -> Asset:

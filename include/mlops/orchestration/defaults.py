@@ -1,4 +1,4 @@
-"""What every DAG shares: retries for transient errors only, alerts on failure, the partition of a run."""
+"""What every DAG shares: retries for transient errors only, the partition of a run, the rooms of a task."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferralError, TaskDeferralTimeout
 
-from include.mlops.errors import MlopsError, ServiceUnavailable
-from include.mlops.settings import ROOT, load_settings
+from include.mlops.errors import MlopsError, ServiceUnavailable, WrongTrigger
+from include.mlops.settings import load_settings
 from include.mlops.spec.load import Specs, load_specs
-from include.mlops.spec.model import Alerts
 
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)
+logging.getLogger("alembic.runtime").setLevel(logging.WARNING)  # it has two lines for the log of each task
 Context = Mapping[str, Any]
 
+PAUSE = timedelta(seconds=15)
+HUNG_AFTER = timedelta(hours=12)  # or a task that never ends would hold up the coming nights, and nobody be told
 RETRIES = ExceptionRetryPolicy(
     rules=[
-        RetryRule(ServiceUnavailable, RetryAction.RETRY, retry_delay=timedelta(seconds=15), reason="a service did not answer"),
+        RetryRule(ServiceUnavailable, RetryAction.RETRY, retry_delay=PAUSE, reason="a service did not answer"),
         RetryRule(MlopsError, RetryAction.FAIL, reason="trying again cannot help; see the error"),
-        RetryRule("builtins.OSError", RetryAction.RETRY, retry_delay=timedelta(seconds=15), reason="input or output failed"),
+        RetryRule(OSError, RetryAction.RETRY, retry_delay=PAUSE, reason="input or output failed"),
+        RetryRule(
+            [AirflowRuntimeError, TaskDeferralError, TaskDeferralTimeout, KeyboardInterrupt],
+            RetryAction.RETRY,
+            retry_delay=PAUSE,
+            reason="Airflow itself failed, or is being stopped",
+        ),
     ],
     default=RetryAction.FAIL,
 )
-"""A task that was killed has no exception: it is tried again by its number of retries alone."""
+"""The first rule that matches wins. A task that was killed has no exception: its number of retries alone decides."""
 
 
 def specs() -> Specs:
@@ -36,100 +45,72 @@ def specs() -> Specs:
     return load_specs(load_settings().specs)
 
 
-def default_args(owner: str, dataset: str | None = None, subject: str = "", alerts: Alerts = Alerts()) -> dict[str, Any]:
-    """Arguments of every task; a failure alerts about `subject` unless a later day of `dataset` is published."""
+def default_args(owner: str, on_failure: Callable[[Context], None] | None = None) -> dict[str, Any]:
+    """Arguments of every task; `on_failure` is called once it has failed for good, not before a retry."""
     return {
         "owner": owner,
         "retries": 2,
-        "retry_delay": timedelta(seconds=15),
+        "retry_delay": PAUSE,
         "retry_policy": RETRIES,
-        "on_failure_callback": _alert(dataset, subject, alerts),
+        "execution_timeout": HUNG_AFTER,
+        "on_failure_callback": on_failure,
     }
 
 
 def partition(context: Context) -> date:
-    """The run's data date. Raises MlopsError where the run was triggered without a partition key."""
+    """The run's data date. Raises WrongTrigger where it was triggered without a usable partition key."""
     key = context.get("partition_key")
     if not key:
-        raise MlopsError("expected a partition key such as 2013-04-05, found none; trigger the DAG again with the field Partition Key filled in")
+        raise WrongTrigger(
+            "expected a partition key such as 2013-04-05, found none; "
+            "trigger the DAG again with the field Partition Key filled in"
+        )
+    return day(key, "Partition Key")
+
+
+def day(text: str, field: str) -> date:
+    """The day that a field of the trigger form holds. Raises WrongTrigger on any other spelling than 2013-04-05."""
     try:
-        return date.fromisoformat(key)
+        found = date.fromisoformat(text)
     except ValueError:
-        raise MlopsError(f"expected a day such as 2013-04-05 as partition key, found '{key}'") from None
+        found = None
+    if found is None or text != found.isoformat():  # 20130405 would be another partition key for the same day
+        raise WrongTrigger(f"expected a day such as 2013-04-05 in the field {field}, found '{text}'; trigger again")
+    return found
 
 
 def platform() -> Platform:
-    """The rooms of this process, with the Slack token of the Airflow connection `mlops_slack` where there is one."""
+    """The rooms of this process; Slack's token and channel come from Airflow where it has them."""
     from include.mlops.steps.platform import Platform
 
     return Platform(load_settings().model_copy(update=_slack()))
 
 
 def _slack() -> dict[str, Any]:
-    from pydantic import SecretStr
-
+    """The password of the connection `mlops_slack`, and the variable `mlops_slack_channel`."""
     from airflow.sdk import Connection, Variable
+    from pydantic import SecretStr
 
     found: dict[str, Any] = {}
     try:
-        password = Connection.get("mlops_slack").password
-        if password:
+        if password := Connection.get("mlops_slack").password:
             found["slack_token"] = SecretStr(password)
-        channel = Variable.get("mlops_slack_channel", default=None)
-        if channel:
-            found["slack_channel"] = channel
     except Exception as error:  # noqa: BLE001 - a missing connection is normal, and no reason to fail a task
-        log.debug("no Slack connection: %s", error)
+        log.debug("no connection mlops_slack: %s", error)
+    try:
+        if channel := Variable.get("mlops_slack_channel", default=None):
+            found["slack_channel"] = channel
+    except Exception as error:  # noqa: BLE001 - as above
+        log.debug("no variable mlops_slack_channel: %s", error)
     return found
 
 
 def run_url(context: Context) -> str:
-    """The page of this task instance."""
-    ti = context["ti"]
-    return f"{load_settings().airflow_url}/dags/{ti.dag_id}/runs/{ti.run_id}/tasks/{ti.task_id}"
-
-
-def _alert(dataset: str | None, subject: str, told: Alerts) -> Callable[[Context], None]:
-    def on_failure(context: Context) -> None:
-        from include.mlops.alerts.alert import Alert
-        from include.mlops.errors import NotReady
-
-        rooms = platform()
-        ti, error = context["ti"], context.get("exception")
-        key = context.get("partition_key")
-        ds = date.fromisoformat(key) if key else context["dag_run"].run_after.date()
-        if dataset and not rooms.at_frontier(dataset, ds):
-            log.info("%s lies behind the frontier of %s: no alert", ds, dataset)
-            return
-        late = isinstance(error, NotReady)
-        rooms.alerts.send(
-            Alert(
-                kind="late" if late else "failed",
-                subject=subject or ti.dag_id,
-                ds=ds,
-                severity="critical",
-                title=f"{ti.dag_id}: {ti.task_id} {'waited too long' if late else 'failed'} for {ds}",
-                summary=str(error or "the task was killed or timed out")[:2500],
-                numbers={"try": str(ti.try_number)},
-                links={"Airflow task": run_url(context)},
-                channel=told.channel,
-                on_call=told.on_call,
-            )
-        )
-
-    return on_failure
-
-
-def recovered(subject: str) -> Callable[[Context], None]:
-    """A callback for a DAG's last task: what had failed or was late works again."""
-
-    def on_success(context: Context) -> None:
-        rooms, ds = platform(), partition(context)
-        for kind in ("failed", "late"):
-            rooms.alerts.recover(kind, subject, ds, f"{ds} went through.")
-
-    return on_success
+    """The page of this task instance, or of the run where no task is known."""
+    dag_id, run_id, ti = context["dag"].dag_id, context["run_id"], context.get("ti")
+    return f"{load_settings().airflow_url}/dags/{dag_id}/runs/{run_id}" + (f"/tasks/{ti.task_id}" if ti else "")
 
 
 def doc(text: str, file: str) -> str:
-    return f"{text}\n\nSpecification: `{file}` below `{ROOT.name}/include`."
+    """`text` for the DAG's page, and where its specification stands."""
+    return f"{text}\n\nSpecification: `{load_settings().specs.name}/{file}`."

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, CronPartitionTimetable, get_current_context, task
 
 from include.mlops.orchestration.assets import published
-from include.mlops.orchestration.defaults import default_args, doc, partition, platform, recovered
+from include.mlops.orchestration.defaults import default_args, doc, partition, platform
 from include.mlops.orchestration.handover import pack, unpack
 from include.mlops.orchestration.waiting import WaitForPartition
+from include.mlops.orchestration.watch import Watch
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 
@@ -19,23 +20,28 @@ from include.mlops.spec.interval import Interval
 def ingest_dag(group: FeatureGroup) -> DAG:
     """Midnight by midnight in the data's own time zone; nights missed while Airflow was down are made up."""
     zone = ZoneInfo(group.timezone)
+    watch = Watch(f"ingest_{group.name}", group.table)
     reads = "".join(f"\n- reads `{name}` of the days [{first}, {last}]" for name, (first, last) in group.reads.items())
     with DAG(
-        dag_id=f"ingest_{group.name}",
+        dag_id=watch.dag_id,
         description=group.description,
         doc_md=doc(
             f"### Publish `{group.table}`, a day at a time\n{group.description}\n\n"
             f"- partition `ds` is due {group.schedule.delay} day(s) after its midnight, {group.timezone}{reads}\n"
             "- a file that is missing is waited for without a worker slot\n"
-            "- **backfill**: any interval, from the DAG's Backfill tab; **again**: clear the run. Both replace the partition",
+            "- **backfill**: any interval, from the DAG's Backfill tab; **again**: clear the run; **by hand**: trigger "
+            "with a Partition Key such as `2013-04-05`. All of them replace the partition",
             f"feature_groups/{group.name}/feature_group.yaml",
         ),
-        schedule=CronPartitionTimetable("0 0 * * *", timezone=group.timezone, run_offset=-group.schedule.delay, key_format="%Y-%m-%d"),
+        schedule=CronPartitionTimetable(
+            "0 0 * * *", timezone=group.timezone, run_offset=-group.schedule.delay, key_format="%Y-%m-%d"
+        ),
         start_date=datetime.combine(group.schedule.start, time(), zone),
         end_date=datetime.combine(group.schedule.end, time(), zone) if group.schedule.end else None,
         catchup=True,
         max_active_runs=1,
-        default_args=default_args(group.owner, group.table, group.name),
+        default_args=default_args(group.owner, watch.task_failed),
+        on_failure_callback=watch.run_failed,
         tags=["ingest", "features", group.name],
     ) as dag:
 
@@ -60,7 +66,7 @@ def ingest_dag(group: FeatureGroup) -> DAG:
         @task(
             pool="spark",
             outlets=[published(group)],
-            on_success_callback=recovered(group.name),
+            on_success_callback=watch.recovered,
             doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
         )
         def publish(ingested: Any, validated: Any) -> Any:
@@ -69,9 +75,13 @@ def ingest_dag(group: FeatureGroup) -> DAG:
             from include.mlops.steps.validate import Validated
 
             rooms = platform()
-            return pack(step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested), unpack(Validated, validated)))
+            return pack(
+                step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested), unpack(Validated, validated))
+            )
 
-        wait = WaitForPartition(task_id="wait", group=group, doc_md="For the landed file and the partitions that are read.")
+        wait = WaitForPartition(
+            task_id="wait", group=group, doc_md="For the landed file and the partitions that are read."
+        )
         staged = ingest()
         wait >> staged
         publish(staged, validate(staged))

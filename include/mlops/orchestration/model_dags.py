@@ -1,4 +1,4 @@
-"""Three DAGs a model: score each published partition, measure it once labels arrive, retrain when a night asks for it."""
+"""Three DAGs a model: score each published partition, measure it once labels arrive, retrain when a night asks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.mlops.errors import WrongTrigger
 from include.mlops.orchestration.assets import predictions, published, retraining
-from include.mlops.orchestration.defaults import Context, default_args, doc, partition, platform, recovered, run_url
+from include.mlops.orchestration.defaults import Context, day, default_args, doc, partition, platform, run_url
+from include.mlops.orchestration.watch import Watch
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
@@ -21,20 +23,23 @@ if TYPE_CHECKING:
 
 def score_dag(model: Model, features: FeatureGroup) -> DAG:
     """Runs for each published partition of the model's features, backfilled ones included."""
+    watch = Watch(f"score_{model.name}", model.predictions, told=model.alerts)
     with DAG(
-        dag_id=f"score_{model.name}",
+        dag_id=watch.dag_id,
         description=f"Nightly predictions of {model.name}, drift, and whether to retrain",
         doc_md=doc(
             f"### Score {model.name}\n{model.description}\n\n"
-            f"Each published partition of `{features.name}` is scored by the version that was live for it and appears in "
-            f"`{model.predictions}` once it has passed its gate; `{model.predictions}_latest` shows the newest day.\n\n"
+            f"Each published partition of `{features.name}` is scored by the version that was live for it and appears "
+            f"in `{model.predictions}` once it has passed its gate; `{model.predictions}_latest` shows the newest "
+            "day.\n\n"
             "- **again, or by hand**: clear the run, or trigger with a Partition Key such as `2013-04-05`\n"
             "- **history**: backfill the features' DAG; its events reach this one",
             f"models/{model.name}.yaml",
         ),
         schedule=PartitionedAssetTimetable(assets=published(features)),
         max_active_runs=1,
-        default_args=default_args(model.owner, model.predictions, model.name, model.alerts),
+        default_args=default_args(model.owner, watch.task_failed),
+        on_failure_callback=watch.run_failed,
         tags=["score", "model", model.name],
     ) as dag:
 
@@ -61,9 +66,10 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
 
         @task(
             outlets=[retraining(model)],
-            on_success_callback=recovered(model.name),
-            on_skipped_callback=recovered(model.name),
-            doc_md="Starts the retraining DAG where drift, performance or age asks for it, at the frontier only; skipped otherwise.",
+            on_success_callback=watch.recovered,
+            on_skipped_callback=watch.recovered,
+            doc_md="Starts the retraining DAG where drift, performance or age asks for it, at the frontier only; "
+            "skipped otherwise.",
         )
         def consider_retraining() -> str:
             from include.mlops.steps.retraining import consider_retraining as step
@@ -81,21 +87,27 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
 
 def performance_dag(model: Model, labels: FeatureGroup) -> DAG:
     """Runs for each published partition of the labels."""
+    watch = Watch(f"performance_{model.name}", labels.table, "warning", model.alerts)
     with DAG(
-        dag_id=f"performance_{model.name}",
+        dag_id=watch.dag_id,
         description=f"Realised performance of {model.name}, once labels arrive",
         doc_md=doc(
-            f"### Performance of {model.name}\nEach published partition of `{labels.name}` is joined with what was predicted for it. "
-            "Metrics, coverage and the verdict are kept in the ledger.",
+            f"### Performance of {model.name}\nEach published partition of `{labels.name}` is joined with what was "
+            "predicted for it. Metrics, coverage and the verdict are kept in the ledger.",
             f"models/{model.name}.yaml",
         ),
         schedule=PartitionedAssetTimetable(assets=published(labels)),
         max_active_runs=1,
-        default_args=default_args(model.owner, labels.table, model.name, model.alerts),
+        default_args=default_args(model.owner, watch.task_failed),
+        on_failure_callback=watch.run_failed,
         tags=["performance", "model", model.name],
     ) as dag:
 
-        @task(doc_md="Join predictions with outcomes; skipped where the day was not scored.")
+        @task(
+            on_success_callback=watch.recovered,
+            on_skipped_callback=watch.recovered,
+            doc_md="Join predictions with outcomes; skipped where the day was not scored.",
+        )
         def measure() -> Any:
             from include.mlops.steps.performance import measure as step
 
@@ -112,27 +124,39 @@ def performance_dag(model: Model, labels: FeatureGroup) -> DAG:
 
 def retrain_dag(model: Model) -> DAG:
     """Runs for a retraining request, or by hand with a form."""
+    watch = Watch(f"retrain_{model.name}", severity="warning", told=model.alerts, day=_as_of)
     with DAG(
-        dag_id=f"retrain_{model.name}",
+        dag_id=watch.dag_id,
         description=f"Train, register and judge a new version of {model.name}",
         doc_md=doc(
-            f"### Retrain {model.name}\nTrains on the {model.training.window} days before a holdout of {model.training.holdout} days, as known "
-            "on the as-of date, registers the version in MLflow as `challenger`, and compares it with `champion` on the same holdout rows.\n\n"
+            f"### Retrain {model.name}\nTrains on the {model.training.window} days before a holdout of "
+            f"{model.training.holdout} days, as known on the as-of date, registers the version in MLflow as "
+            "`challenger`, and compares it with `champion` on the same holdout rows.\n\n"
             "- started by `consider_retraining` of the score DAG (drift, performance, age)\n"
             "- **by hand**: Trigger, with the as-of date and a reason",
             f"models/{model.name}.yaml",
         ),
         schedule=PartitionedAssetTimetable(assets=retraining(model)),
         max_active_runs=1,
-        default_args=default_args(model.owner, None, model.name, model.alerts),
+        default_args=default_args(model.owner, watch.task_failed),
+        on_failure_callback=watch.run_failed,
         params={
-            "as_of": Param(None, type=["null", "string"], format="date", title="As-of date", description="Train on what was known on this day. Empty: the run's partition key."),
+            "as_of": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="As-of date",
+                description="Train on what was known on this day. Empty: the run's partition key.",
+            ),
             "reason": Param("", type="string", title="Reason", description="Kept in the audit log."),
         },
         tags=["retrain", "model", model.name],
     ) as dag:
 
-        @task(pool="training", doc_md="Fit on the pinned training set and register the version. The link MLflow opens the run.")
+        @task(
+            pool="training",
+            doc_md="Fit on the pinned training set and register the version. The link MLflow opens the run.",
+        )
         def train() -> Any:
             from include.mlops.steps.train import train as step
 
@@ -144,7 +168,7 @@ def retrain_dag(model: Model) -> DAG:
             return {"version": result.version, "mlflow_run": result.mlflow_run, "metrics": dict(result.metrics)}
 
         @task(
-            on_success_callback=recovered(model.name),
+            on_success_callback=watch.recovered,
             doc_md="The gate: champion and challenger on the same holdout rows. The decision goes to the audit log.",
         )
         def release(trained: Any) -> Any:
@@ -163,8 +187,11 @@ def retrain_dag(model: Model) -> DAG:
 
 
 def _as_of(context: Context) -> date:
+    """The form's date, else the partition key. Raises WrongTrigger where neither is usable."""
     chosen = context["params"].get("as_of")
-    return date.fromisoformat(chosen) if chosen else partition(context)
+    if not chosen and not context.get("partition_key"):
+        raise WrongTrigger("expected an as-of date, found none; trigger again with the field As-of date filled in")
+    return day(chosen, "As-of date") if chosen else partition(context)
 
 
 def _actor(context: Context) -> str:

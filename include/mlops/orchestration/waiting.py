@@ -3,81 +3,145 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from contextlib import closing
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.mlops.errors import NotReady
+from include.mlops.errors import NotReady, ServiceUnavailable, WrongTrigger
 from include.mlops.orchestration.defaults import Context, partition
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 
-
-def lacking(group_name: str, ds: str) -> list[str]:
-    """What the partition still waits for."""
+if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
+
+log = logging.getLogger(__name__)
+LONGEST_PAUSE = 60.0  # seconds between two looks
+GRACE = timedelta(minutes=15)  # after the deadline, for a triggerer that is late itself or down
+
+
+def lacking(rooms: Platform, group_name: str, ds: str) -> list[str]:
+    """What the partition still waits for. Holds a connection only while it looks.
+
+    Raises ServiceUnavailable or OSError where the ledger or the landing store does not answer.
+    """
     from include.mlops.steps.readiness import missing
 
-    platform = Platform()
+    with closing(rooms.ledger):
+        return missing(rooms, rooms.specs.group(group_name), Interval.day(ds))
+
+
+def lacking_so_far(rooms: Platform, group_name: str, ds: str) -> list[str]:
+    """As `lacking`, for a wait that goes on: an answer that does not come is one more thing to wait for."""
     try:
-        return missing(platform, platform.specs.group(group_name), Interval.day(ds))
-    finally:
-        platform.ledger.close()
+        return lacking(rooms, group_name, ds)
+    except (ServiceUnavailable, OSError) as error:
+        log.warning("%s %s: cannot look what is there: %s", group_name, ds, error)
+        return [f"an answer ({error})"]
+
+
+def _rooms() -> Platform:
+    from include.mlops.steps.platform import Platform
+
+    return Platform()
 
 
 class PartitionReady(BaseTrigger):
-    """Fires with an empty list once nothing is missing, or with what is missing once the deadline (UTC, ISO) has passed."""
+    """Fires with an empty list once nothing is missing, or with what is missing at the deadline (UTC, ISO).
+
+    It looks every `poll_seconds` at first, and less often the longer it has waited: a file is noticed within a
+    twentieth of the time that it was waited for.
+    """
 
     def __init__(self, group: str, ds: str, deadline: str, poll_seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.group, self.ds, self.deadline, self.poll_seconds = group, ds, deadline, poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {"group": self.group, "ds": self.ds, "deadline": self.deadline, "poll_seconds": self.poll_seconds}
+        arguments = {
+            "group": self.group,
+            "ds": self.ds,
+            "deadline": self.deadline,
+            "poll_seconds": self.poll_seconds,
+        }
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        until = datetime.fromisoformat(self.deadline)
-        while (missing := await asyncio.to_thread(lacking, self.group, self.ds)) and datetime.now(UTC) < until:
-            await asyncio.sleep(self.poll_seconds)
-        yield TriggerEvent(missing)
+        until, began = datetime.fromisoformat(self.deadline), datetime.now(UTC)
+        # In a thread: imports, files and the ledger would hold up all other triggers of this process.
+        rooms = await asyncio.to_thread(_rooms)
+        while True:
+            missing = await asyncio.to_thread(lacking_so_far, rooms, self.group, self.ds)
+            now = datetime.now(UTC)
+            if not missing or now >= until:
+                break
+            await asyncio.sleep(pause(self.poll_seconds, now - began, until - now))
+        yield TriggerEvent(missing)  # type: ignore[no-untyped-call]
+
+
+def pause(shortest: float, waited: timedelta, left: timedelta) -> float:
+    """Seconds until the next look; the last one falls on the deadline."""
+    return min(max(shortest, waited.total_seconds() / 20), LONGEST_PAUSE, left.total_seconds())
 
 
 class WaitForPartition(BaseOperator):
     """Succeeds once the file of the partition has landed and all that it reads is published.
 
-    The deadline counts from the partition's tick, or from the start of a run that comes later than its tick; a backfill
-    fails at once for what is missing after the deadline of its own day. Raises NotReady.
+    A scheduled run waits for the group's deadline, counted from its tick, or from its own start where that is later (a
+    night that is made up). A backfill or a run by hand has the deadline of its own day, so that it fails at once for
+    what is missing from the past. Raises NotReady, and WrongTrigger for days that the group does not have.
     """
 
     def __init__(self, *, group: FeatureGroup, poll_seconds: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group_name = group.name
+        self.first_partition = group.first_partition
         self.deadline_hours = group.schedule.deadline
         self.zone = group.timezone
         self.delay_days = group.schedule.delay
         self.poll_seconds = poll_seconds
 
-    def execute(self, context: Context) -> None:  # type: ignore[override]
+    def execute(self, context: Context) -> None:
         ds = partition(context)
-        missing = lacking(self.group_name, str(ds))
+        if ds < self.first_partition:
+            raise WrongTrigger(
+                f"expected a day from {self.first_partition} on, the first of {self.group_name}, found {ds}"
+            )
+        run, tick, now = context["dag_run"], self._tick(ds), datetime.now(UTC)
+        deadline = self._deadline(tick, run, now)
+        look = lacking if deadline <= now else lacking_so_far
+        missing = look(_rooms(), self.group_name, str(ds))
         if not missing:
             return
-        tick = datetime.combine(ds + timedelta(days=self.delay_days), time(), ZoneInfo(self.zone))
-        run = context["dag_run"]
-        begins = tick if run.run_type == "backfill" else max(tick, run.queued_at or run.start_date)
-        deadline = begins.astimezone(UTC) + timedelta(hours=self.deadline_hours)
-        if deadline <= datetime.now(UTC):
-            raise NotReady(f"{self.group_name} {ds}", missing)
-        self.log.info("%s %s waits until %s for %s", self.group_name, ds, deadline.isoformat(timespec="minutes"), ", ".join(missing))
+        if deadline <= now:
+            raise NotReady(self._overdue(ds), missing)
+        if run.run_type == "manual" and tick > now:
+            due = tick.isoformat(timespec="minutes")
+            raise WrongTrigger(f"expected a day that is due, found {ds}, which is due {due}; trigger again then")
+        until = deadline.isoformat(timespec="minutes")
+        self.log.info("%s %s waits until %s for %s", self.group_name, ds, until, ", ".join(missing))
         self.defer(
-            trigger=PartitionReady(self.group_name, str(ds), deadline.isoformat(), self.poll_seconds), method_name="resume"
+            trigger=PartitionReady(self.group_name, str(ds), deadline.isoformat(), self.poll_seconds),
+            method_name="resume",
+            timeout=deadline - now + GRACE,
         )
 
     def resume(self, context: Context, event: list[str]) -> None:
         if event:
-            raise NotReady(f"{self.group_name} {partition(context)} reached its deadline of {self.deadline_hours:g} h and", event)
+            raise NotReady(self._overdue(partition(context)), event)
+
+    def _tick(self, ds: date) -> datetime:
+        return datetime.combine(ds + timedelta(days=self.delay_days), time(), ZoneInfo(self.zone)).astimezone(UTC)
+
+    def _deadline(self, tick: datetime, run: Any, now: datetime) -> datetime:
+        begins = max(tick, run.start_date or now) if run.run_type == "scheduled" else tick
+        return begins + timedelta(hours=self.deadline_hours)
+
+    def _overdue(self, ds: date) -> str:
+        return f"{self.group_name} {ds}, past its deadline of {self.deadline_hours:g} h,"

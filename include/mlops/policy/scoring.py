@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,13 @@ def refusals(found: ScoreSummary, minimum: float | None, maximum: float | None, 
         reasons.append(f"expected {found.expected_rows} rows as published in the features, found {found.rows}")
     if found.nulls:
         reasons.append(f"expected no missing scores, found {found.nulls} of {found.rows}")
+    bounds = [bound for bound in (found.minimum, found.maximum) if bound is not None]
+    if not all(isfinite(bound) for bound in bounds):
+        reasons.append(f"expected finite scores, found {bounds[0]} to {bounds[-1]}")
     if minimum is not None and found.minimum is not None and found.minimum < minimum:
-        reasons.append(f"expected scores from {minimum} up, found {found.minimum:.6g}")
+        reasons.append(f"expected scores from {minimum:g} up, found {found.minimum:.6g}")
     if maximum is not None and found.maximum is not None and found.maximum > maximum:
-        reasons.append(f"expected scores up to {maximum}, found {found.maximum:.6g}")
+        reasons.append(f"expected scores up to {maximum:g}, found {found.maximum:.6g}")
     if found.rows >= min_distinct and found.distinct < min_distinct:
         reasons.append(f"expected at least {min_distinct} different scores, found {found.distinct}")
     return reasons

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from include.mlops.spec.base import Column, Duration, Every, Flag, Name, Number, Spec, Whole, repeated
 from include.mlops.spec.expression import Expression
@@ -49,12 +49,6 @@ class Label(Spec):
     due_after: Duration = 1
 
 
-def _workers(value: Any) -> Any:
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise ValueError(f"expected auto or a whole number from 0 on, found {value!r}")
-
-
 class Training(Spec):
     """What a version is fitted on. The newest `holdout` days judge it, the `window` before them train it."""
 
@@ -66,7 +60,6 @@ class Training(Spec):
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 7
     threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
     device: Literal["cpu", "cuda"] = "cpu"
-    workers: Annotated[Literal["auto"] | int, BeforeValidator(_workers)] = "auto"
 
     @field_validator("window", "holdout")
     @classmethod

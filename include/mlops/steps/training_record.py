@@ -24,6 +24,8 @@ from include.mlops.steps.training_set import Pinned, Selection
 RECORD, REFERENCE, SPEC, IMPORTANCES = "record.json", "reference.parquet", "spec.json", "importances.json"
 USUAL = "usual_distances.json"
 """Names of the files that a run logs."""
+FEATURES_TABLE = "mlops.features_table"
+"""The tag that names the table a version was trained on, and scores from."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _tags(plan: Plan, as_of: date) -> dict[str, str]:
         "mlops.spec_hash": plan.meaning,
         "mlops.code_revision": code_revision(),
         "mlops.data_tag": source.features.tag,
-        "mlops.features_table": source.features.table,
+        FEATURES_TABLE: source.features.table,
         "mlops.features_snapshot": str(source.features.snapshot_id),
         "mlops.labels_table": source.labels.table,
         "mlops.labels_snapshot": str(source.labels.snapshot_id),

@@ -12,7 +12,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from include.mlops.alerts.alert import Alert
-from include.mlops.errors import ValidationFailed
+from include.mlops.errors import SpecError, ValidationFailed
+from include.mlops.lake.staging import staged_day
 from include.mlops.ledger.publications import Validation
 from include.mlops.spec.feature_group import Expectation, FeatureGroup
 from include.mlops.spec.interval import Interval
@@ -37,16 +38,14 @@ class Validated:
 
 
 def validate(platform: Platform, group: FeatureGroup, ingested: Ingested) -> Validated:
-    """Run every expectation on every staged partition and keep the results."""
+    """Run every expectation on every staged partition and keep the results. Raises SpecError for unusable arguments."""
     rows = ingested.rows()
     interval = Interval(min([*rows, *ingested.failures]), max([*rows, *ingested.failures]))
     results: list[Validation] = []
     if ingested.staged:
         judge = _Judge(group)
         for ds in sorted(rows):
-            staged = platform.lake.read(group.table, Interval.day(ds), snapshot_id=ingested.staged.snapshot_id)
-            frame = staged.to_pandas() if rows[ds] else staged.slice(0, 0).to_pandas()
-            results += judge(frame, ds, ingested.run_id)
+            results += judge(staged_day(platform.lake, ingested.staged, ds).to_pandas(), ds, ingested.run_id)
     platform.ledger.publications.record_validations(results)
     report = write_report(
         platform.settings,
@@ -66,10 +65,11 @@ def validate(platform: Platform, group: FeatureGroup, ingested: Ingested) -> Val
             found = "; ".join(f"expected {_words(r)}, found {r.observed}" for r in broken[:3])
             failures[ds] = ValidationFailed(f"{found}; see {platform.report_url(report)}").line()
     warnings = [r for r in results if r.severity == "warning" and not r.success]
-    if interval.last in rows and platform.at_frontier(group.table, interval.last):
-        _tell_warnings(platform, group, [w for w in warnings if w.ds == interval.last], report)
     passed = tuple(sorted(set(rows) - set(failures)))
-    log.info("validated %s %s: %d passed, %d failed, %d warnings", group.name, interval, len(passed), len(failures), len(warnings))
+    if interval.last in passed and platform.at_frontier(group.table, interval.last):
+        _tell_warnings(platform, group, [w for w in warnings if w.ds == interval.last], report)
+    counts = len(passed), len(failures), len(warnings)
+    log.info("validated %s %s: %d passed, %d failed, %d warnings", group.name, interval, *counts)
     return Validated(passed, failures, len(warnings), report)
 
 
@@ -79,15 +79,17 @@ class _Judge:
     def __init__(self, group: FeatureGroup) -> None:
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
         import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
 
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._group = group
         self._expectations = (*_always(group), *group.expectations)
         asset = context.data_sources.add_pandas("staged").add_dataframe_asset(group.name)
         self._batches = asset.add_batch_definition_whole_dataframe("partition")
-        self._suite = gx.ExpectationSuite(name=group.name, expectations=[_built(gx, e, n) for n, e in enumerate(self._expectations)])
+        built = [_built(gx, group, expectation, number) for number, expectation in enumerate(self._expectations)]
+        self._suite = gx.ExpectationSuite(name=group.name, expectations=built)
 
     def __call__(self, frame: pd.DataFrame, ds: date, run_id: str) -> list[Validation]:
         found = self._batches.get_batch({"dataframe": frame}).validate(self._suite)
@@ -96,24 +98,37 @@ class _Judge:
     def _kept(self, result: Any, ds: date, run_id: str) -> Validation:
         expectation = self._expectations[result.expectation_config.meta["number"]]
         raised = next((e["exception_message"] for e in _exceptions(result.exception_info)), None)
-        observed = raised or _observed(result.result)
-        target = str(expectation.arguments.get("column") or ", ".join(expectation.arguments.get("column_list", [])) or "table")
         return Validation(
-            self._group.table, ds, run_id, expectation.name, target, expectation.severity, bool(result.success), observed[:500]
+            dataset=self._group.table,
+            ds=ds,
+            run_id=run_id,
+            expectation=expectation.name,
+            target=", ".join(expectation.columns) or "table",
+            severity=expectation.severity,
+            success=bool(result.success),
+            observed=(f"it could not be judged: {raised}" if raised else _observed(result.result))[:500],
         )
 
 
 def _always(group: FeatureGroup) -> tuple[Expectation, ...]:
     """What holds of every group: keys are there and identify a row."""
     keys = [Expectation(name="expect_column_values_to_not_be_null", arguments={"column": key}) for key in group.keys]
+    name, arguments = "expect_compound_columns_to_be_unique", {"column_list": list(group.keys)}
     if len(group.keys) == 1:
-        return (*keys, Expectation(name="expect_column_values_to_be_unique", arguments={"column": group.keys[0]}))
-    return (*keys, Expectation(name="expect_compound_columns_to_be_unique", arguments={"column_list": list(group.keys)}))
+        name, arguments = "expect_column_values_to_be_unique", {"column": group.keys[0]}
+    return (*keys, Expectation(name=name, arguments=arguments))
 
 
-def _built(gx: Any, expectation: Expectation, number: int) -> Any:
-    name = "".join(word.capitalize() for word in expectation.name.split("_"))
-    return getattr(gx.expectations, name)(**expectation.arguments, severity=expectation.severity, meta={"number": number})
+def _built(gx: Any, group: FeatureGroup, expectation: Expectation, number: int) -> Any:
+    kind = getattr(gx.expectations, "".join(word.capitalize() for word in expectation.name.split("_")))
+    meta = {**(expectation.arguments.get("meta") or {}), "number": number}
+    try:
+        return kind(**{**expectation.arguments, "severity": expectation.severity, "meta": meta})
+    except (ValueError, TypeError) as error:  # what its own model of the arguments raises
+        told = " ".join(str(error).split())
+        raise SpecError(
+            [f"{group.folder}/feature_group.yaml: {expectation.name}: Great Expectations refused its arguments: {told}"]
+        ) from error
 
 
 def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:

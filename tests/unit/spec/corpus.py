@@ -84,8 +84,6 @@ ALONE = [
          "'6h' or '30m'", "found 12"),
     case("lag-not-a-pair", F, "[-29d, -2d]", "-29d", "outcomes: -29d", "reads.outcomes", "[-29d, -2d]",
          "found '-29d'"),
-    case("workers-neither", L, "rounds: 60", "rounds: 60\n  workers: many", "workers", "training.workers",
-         "expected auto or a whole number", "found 'many'"),
     case("nan-minimum", L, "minimum: 0.6", "minimum: .nan", "minimum", "gate.minimum", "expected a finite number"),
     # missing and empty
     case("no-window", L, "  window: 56d\n", "", "training", "training.window", "missing"),

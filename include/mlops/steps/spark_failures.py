@@ -1,0 +1,33 @@
+"""What Spark's exceptions mean here: the server is gone (transient), or what it was asked for cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+from pyspark.errors import PySparkException
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+
+from include.mlops.errors import MlopsError, ServiceUnavailable
+
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_LOST_SESSION = "INVALID_HANDLE."  # the server was started again, and knows neither this session nor its operation
+
+
+@contextmanager
+def spark_failures(doing: str, remedy: str) -> Iterator[None]:
+    """Raises ServiceUnavailable where Spark was lost while `doing`, MlopsError with the `remedy` where it refused."""
+    try:
+        yield
+    except (PySparkException, grpc.RpcError) as error:
+        text = str(error).split("\n\nJVM stacktrace")[0].strip()[:1500]
+        if _lost(error):
+            raise ServiceUnavailable(f"Spark was lost while {doing}: {text}") from error
+        raise MlopsError(f"{doing} failed in Spark; {remedy}: {text}") from error
+
+
+def _lost(error: Exception) -> bool:
+    if isinstance(error, SparkConnectGrpcException):
+        return error.getGrpcStatusCode() in _GONE or (error.getCondition() or "").startswith(_LOST_SESSION)
+    return isinstance(error, grpc.RpcError)
