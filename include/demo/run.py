@@ -118,26 +118,31 @@ class Demo:
         _tell(self._console, "training", self._newest_release(), began)
 
     def _night(self, number: int, ds: date) -> None:
-        """Land what upstream delivers; the scheduler's runs that wait for it go on by themselves."""
+        """Land the schedule of `ds`; the scheduler's runs that wait for it go on by themselves.
+
+        Once its features are published the day passes: what the next night knows lands while this one is scored.
+        """
         began = time.monotonic()
-        self._scenario.land(self._landing, ds)
         label = f"night {number}/{self._scenario.nights} {ds}"
+        key = {name: ds - timedelta(days=self.platform.specs.group(name).schedule.delay) for name in GROUPS}
+        ingests = [(f"ingest_{name}", key[name]) for name in GROUPS]
+        scores = [(SCORE, ds), (PERFORMANCE, key["flight_outcomes"])]
+        self._clear_failed([*ingests, *scores])
+        self._scenario.land_known(self._landing, ds)
+        self._scenario.land_schedule(self._landing, ds)
         with self._console.status(label) as status:
-            wanted = [
-                (f"ingest_{name}", ds - timedelta(days=self.platform.specs.group(name).schedule.delay))
-                for name in GROUPS
-            ]
-            wanted += [(SCORE, ds), (PERFORMANCE, ds - timedelta(days=2))]
-            self._clear_failed(wanted)
-            for dag_id, key in wanted:
-                status.update(f"{label}: {dag_id} {key}")
-                self._require(
-                    until(
-                        lambda d=dag_id, k=key: self._finished(d, str(k)), 300, f"a finished run of {dag_id} for {key}"
-                    )
-                )
-            released = self._retraining(ds, lambda text: status.update(f"{label}: {text}"))
+            self._await(ingests, lambda step: status.update(f"{label}: {step}"))
+            if number < self._scenario.nights:
+                self._scenario.land_known(self._landing, ds + timedelta(days=1))
+            self._await(scores, lambda step: status.update(f"{label}: {step}"))
+            released = self._retraining(ds, lambda step: status.update(f"{label}: {step}"))
         _tell(self._console, label, self._night_line(ds) + released, began)
+
+    def _await(self, runs: list[tuple[str, date]], progress: Callable[[str], None]) -> None:
+        for dag_id, key in runs:
+            progress(f"{dag_id} {key}")
+            finished = until(lambda d=dag_id, k=key: self._finished(d, str(k)), 300, f"a run of {dag_id} for {key}")
+            self._require(finished)
 
     def _clear_failed(self, wanted: list[tuple[str, date]]) -> None:
         """Runs that an earlier, interrupted demo left failed are run again, as an operator would."""

@@ -54,9 +54,12 @@ class Scenario:
             land(root, ds)
         return len(days)
 
-    def land(self, root: Path, ds: date) -> None:
-        """Land what upstream delivers by the midnight that starts `ds`, and had not the night before."""
-        before = ds - timedelta(days=2)
+    def land_known(self, root: Path, ds: date) -> None:
+        """Land what becomes known during the day before `ds`: the outcomes and the weather of two days before `ds`."""
+        known = ds - timedelta(days=2)
+        land_outcomes(root, known, recoded=known >= self.shift_from)
+        land_weather(root, known)
+
+    def land_schedule(self, root: Path, ds: date) -> None:
+        """Land what upstream delivers last, just before the midnight that starts `ds`: its schedule."""
         land_schedule(root, ds, recoded=ds >= self.shift_from, torn=ds == self.torn)
-        land_outcomes(root, before, recoded=before >= self.shift_from)
-        land_weather(root, before)

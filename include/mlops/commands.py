@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,8 +27,8 @@ AsOf = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="W
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    commands: list[Callable[..., Any]] = [ingest, restate, train, release, score, monitor, performance, reproduce, alerts, stack, demo]
-    for command in commands:
+    steps: list[Callable[..., Any]] = [ingest, restate, train, release, score, monitor, performance, reproduce]
+    for command in (*steps, alerts, stack, demo):
         app.command()(command)
 
 
@@ -37,10 +38,13 @@ def ingest(group: str, first: From, last: To) -> None:
         from include.mlops.steps.publish import ingest_interval
 
         done = ingest_interval(rooms, rooms.specs.group(group), _interval(first, last), _run_id())
-        typer.echo(f"published {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows, {sum(done.quarantined.values())} quarantined")
+        rows, quarantined = sum(done.rows.values()), sum(done.quarantined.values())
+        typer.echo(f"published {group}: {len(done.rows)} day(s), {rows} rows, {quarantined} quarantined")
 
 
-def restate(group: str, first: From, last: To, reason: Annotated[str, typer.Option(help="Kept in the ledger.")]) -> None:
+def restate(
+    group: str, first: From, last: To, reason: Annotated[str, typer.Option(help="Kept in the ledger.")]
+) -> None:
     """Publish an interval again under the same version although its code changed: the old rows were wrong."""
     with _platform() as rooms:
         from include.mlops.steps.publish import ingest_interval, of_another_meaning
@@ -50,7 +54,9 @@ def restate(group: str, first: From, last: To, reason: Annotated[str, typer.Opti
         done = ingest_interval(rooms, spec, _interval(first, last), _run_id(), restated=why)
         typer.echo(f"restated {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows")
         if others := of_another_meaning(rooms, spec):
-            typer.echo(f"{len(others)} published day(s) keep their old meaning, {others[0]} to {others[-1]}: restate them too")
+            typer.echo(
+                f"{len(others)} published day(s) keep their old meaning, {others[0]} to {others[-1]}: restate them too"
+            )
 
 
 def train(model: str, as_of: AsOf) -> None:
@@ -69,7 +75,8 @@ def train(model: str, as_of: AsOf) -> None:
                 _run_id(),
                 lambda number, rounds, _: progress.update(bar, completed=number, total=rounds),
             )
-        typer.echo(f"{model} v{done.version}{' (trained before)' if done.reused else ''}: {_numbers(done.metrics)}  {done.run_url}")
+        before = " (trained before)" if done.reused else ""
+        typer.echo(f"{model} v{done.version}{before}: {_numbers(done.metrics)}  {done.run_url}")
 
 
 def release(model: str, version: Annotated[int, typer.Option()], as_of: AsOf) -> None:
@@ -87,7 +94,9 @@ def score(
     first: From,
     last: To,
     version: Annotated[int | None, typer.Option(help="This version instead of the one live for each day.")] = None,
-    sample: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="A share of the entities; publishes nothing.")] = None,
+    sample: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="A share of the entities; publishes nothing.")
+    ] = None,
 ) -> None:
     """Score an interval, each day by the version that was live for it."""
     with _platform() as rooms:
@@ -95,7 +104,8 @@ def score(
 
         done = step(rooms, rooms.specs.model(model), _interval(first, last), _run_id(), version=version, sample=sample)
         for ds in sorted(done.rows):
-            typer.echo(f"{ds}  v{done.versions[ds]}  {done.rows[ds]:>8} rows  mean {done.mean_score[ds]:.4f}")
+            mean = _numbers({"mean": done.mean_score[ds]})
+            typer.echo(f"{ds}  v{done.versions[ds]}  {done.rows[ds]:>8} rows  {mean}")
         typer.echo(f"{sum(done.rows.values())} rows {'published' if done.published else 'scored, nothing published'}")
 
 
@@ -107,7 +117,7 @@ def monitor(model: str, first: From, last: To) -> None:
         for ds in _interval(first, last):
             verdict = step(rooms, rooms.specs.model(model), ds, _run_id()).verdict
             state = "confirmed" if verdict.confirmed else "seen" if verdict.bad else "none"
-            typer.echo(f"{ds}  v{verdict.version}  drift {state}  {', '.join(verdict.detail['drifted'])}")
+            typer.echo(f"{ds}  v{verdict.version}  drift {state}  {', '.join(verdict.detail['drifted'])}".rstrip())
 
 
 def performance(model: str, first: From, last: To) -> None:
@@ -115,8 +125,11 @@ def performance(model: str, first: From, last: To) -> None:
     with _platform() as rooms:
         from include.mlops.steps.performance import measure
 
-        for day in measure(rooms, rooms.specs.model(model), _interval(first, last), _run_id()):
-            typer.echo(f"{day.ds}  {_numbers(day.metrics)}  coverage {day.coverage:.1%}")
+        days = measure(rooms, rooms.specs.model(model), _interval(first, last), _run_id())
+        for day in days:
+            typer.echo(f"{day.ds}  {_numbers(day.metrics) or 'no labels'}  coverage {day.coverage:.1%}")
+        if not days:
+            typer.echo("no day of the interval was scored")
 
 
 def reproduce(model: str, version: Annotated[int, typer.Option()]) -> None:
@@ -129,6 +142,7 @@ def reproduce(model: str, version: Annotated[int, typer.Option()]) -> None:
 
 
 def alerts(
+    *,
     flush: Annotated[bool, typer.Option(help="Deliver what is due.")] = False,
     requeue: Annotated[bool, typer.Option(help="Let refused messages wait again.")] = False,
 ) -> None:
@@ -148,7 +162,7 @@ def alerts(
         table = Table(*COLUMNS)
         for row in rooms.alerts.outbox():
             table.add_row(*map(escape, row))
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def stack() -> None:
@@ -168,6 +182,7 @@ def stack() -> None:
 
 
 def demo(
+    *,
     nights: Annotated[int, typer.Option(min=1, max=200, help="How many nights to play.")] = 14,
     keep: Annotated[bool, typer.Option(help="Keep the pages up afterwards, until Ctrl-C.")] = True,
 ) -> None:
@@ -213,7 +228,7 @@ def _interval(first: datetime, last: datetime) -> Interval:
 
 
 def _run_id() -> str:
-    return f"cli__{date.today().isoformat()}__{uuid.uuid4().hex[:8]}"
+    return f"cli__{datetime.now(UTC):%Y-%m-%d}__{uuid.uuid4().hex[:8]}"
 
 
 def _numbers(values: Any) -> str:

@@ -1,11 +1,13 @@
-"""Airflow as it is installed, in a home of its own: the bundle's DAGs through Airflow's own parser and serialisation."""
+"""Airflow in a home of its own: the bundle's DAGs through Airflow's own parser, serialisation and database."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,9 +19,10 @@ HOME = tempfile.TemporaryDirectory(prefix="airflow-")
 # Airflow reads these when it is first imported, so they stand before any import of it.
 os.environ.update(
     AIRFLOW_HOME=HOME.name,
+    AIRFLOW__API_AUTH__JWT_SECRET="of-tests-alone" * 8,
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
-    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="vera:viewer",
+    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="vera:viewer,otto:op",
     AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(Path(HOME.name) / "passwords.json"),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME.name}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=f"{HOME.name}/logs",
@@ -45,6 +48,26 @@ def bag(parse: Callable[[Path], DagBag]) -> DagBag:
     return parse(ROOT)
 
 
+@pytest.fixture(scope="session")
+def metadata(bag: DagBag) -> Iterator[None]:
+    """Airflow's database, with the bundle's DAGs in it as the DAG processor stores them."""
+    bundle = {
+        "name": "bundle",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(ROOT)},
+    }
+    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps([bundle])
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import sync_bag_to_db
+    from airflow.utils.db import initdb
+
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(bag, "bundle", None)
+    yield
+    del os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+
+
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """The rooms of one test on an empty state folder; tasks and callbacks of this process see the same ones."""
@@ -60,9 +83,10 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]
 def context(bag: DagBag) -> Callable[..., dict[str, Any]]:
     """What Airflow gives a task of the bundle: `context("ingest_x", "wait", "2013-04-05", run_type="backfill")`."""
     from airflow.sdk.api.datamodels._generated import DagRun
-    from datetime import UTC, datetime
 
-    def make(dag_id: str, task_id: str, key: str | None, error: BaseException | None = None, **run: Any) -> dict[str, Any]:
+    def make(
+        dag_id: str, task_id: str, key: str | None, error: BaseException | None = None, **run: Any
+    ) -> dict[str, Any]:
         run_type, started = run.pop("run_type", "scheduled"), run.pop("start_date", datetime.now(UTC))
         params = run.pop("params", {})
         dag_run = DagRun(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.mlops.errors import ServiceUnavailable
 from include.mlops.settings import Settings
@@ -22,8 +22,9 @@ def connect(settings: Settings) -> SparkSession:
 
     try:
         session: SparkSession = SparkSession.builder.remote(settings.spark_remote).create()
+        client: Any = session.client  # type: ignore[operator]
         # Its own policy asks for ten minutes, in which Airflow would have started the task again.
-        session.client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=4000)])
+        client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=4000)])
         session.conf.get("spark.sql.session.timeZone")
     except (PySparkException, OSError) as error:
         raise ServiceUnavailable(

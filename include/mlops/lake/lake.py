@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -40,11 +39,9 @@ class Lake:
 
     @cached_property
     def catalog(self) -> Catalog:
-        database, warehouse = make_url(self._settings.catalog), urlsplit(self._settings.warehouse)
+        database = make_url(self._settings.catalog)
         if database.get_backend_name() == "sqlite" and database.database:
             Path(database.database).parent.mkdir(parents=True, exist_ok=True)
-        if warehouse.scheme in ("", "file"):
-            Path(unquote(warehouse.path)).mkdir(parents=True, exist_ok=True)
         with _available():
             return SqlCatalog(CATALOG, uri=self._settings.catalog, warehouse=self._settings.warehouse)
 
@@ -66,7 +63,7 @@ class Lake:
         """Make the table with one partition a day where it does not exist; `order` sorts the rows of its files."""
         schema = iceberg_schema(columns)
         with _available():
-            self.catalog.create_namespace_if_not_exists(name.split(".")[0])
+            self.catalog.create_namespace_if_not_exists(name.partition(".")[0])
             self.catalog.create_table_if_not_exists(
                 name,
                 schema,

@@ -39,17 +39,17 @@ class Staged:
     rows: dict[date, int]
 
 
-def stage(lake: Lake, spark: SparkSession, table: str, frame: DataFrame, days: Collection[date]) -> Staged:
-    """Write `frame` (columns of the table) as a staged snapshot. Raises MlopsError where it has rows of other days."""
+def stage(lake: Lake, spark: SparkSession, table: str, rows: DataFrame, days: Collection[date]) -> Staged:
+    """Write `rows` (columns of the table) as a staged snapshot. Raises MlopsError where it has rows of other days."""
     wap_id = uuid.uuid4().hex
     spark.conf.set("spark.wap.id", wap_id)
     try:
-        frame.writeTo(f"{CATALOG}.{table}").overwritePartitions()
+        rows.writeTo(f"{CATALOG}.{table}").overwritePartitions()
     finally:
         spark.conf.unset("spark.wap.id")
     loaded = lake.table(table)
     staged = next((s for s in loaded.snapshots() if s.summary and s.summary.get("wap.id") == wap_id), None)
-    if staged is None and not frame.isEmpty():
+    if staged is None and not rows.isEmpty():
         raise MlopsError(f"expected a staged snapshot {wap_id} in {table}, found none: is write.wap.enabled set on it?")
     added = _added(loaded, staged.snapshot_id) if staged else {}
     strange = sorted(str(day) for day in added if day not in days)
@@ -59,6 +59,12 @@ def stage(lake: Lake, spark: SparkSession, table: str, frame: DataFrame, days: C
             "too; nothing of them is published: transform() must leave ds as it is"
         )
     return Staged(table, wap_id, staged.snapshot_id if staged else None, {**dict.fromkeys(days, 0), **added})
+
+
+def frame(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame:
+    """A table's rows as of a snapshot, staged ones included; what readers see now where that is None."""
+    at = f" VERSION AS OF {snapshot_id}" if snapshot_id else ""
+    return spark.sql(f"SELECT * FROM {CATALOG}.{table}{at}")  # noqa: S608 - names that the specifications allow
 
 
 def staged_day(lake: Lake, staged: Staged, day: date) -> pa.Table:
@@ -102,8 +108,7 @@ def _picked(spark: SparkSession, staged: Staged) -> bool:
 
 def _copy(spark: SparkSession, staged: Staged, days: Collection[date]) -> None:
     filled = [day for day in sorted(days) if staged.rows[day]]
-    at = f" VERSION AS OF {staged.snapshot_id}" if staged.snapshot_id else ""
-    rows = spark.sql(f"SELECT * FROM {CATALOG}.{staged.table}{at}").where(_on(filled) if filled else F.lit(False))
+    rows = frame(spark, staged.table, staged.snapshot_id).where(_on(filled) if filled else F.lit(False))
     writer = rows.writeTo(f"{CATALOG}.{staged.table}").option(f"snapshot-property.{_WAP_ID}", staged.wap_id)
     writer.option(f"snapshot-property.{_DAYS}", " ".join(str(day) for day in sorted(days))).overwrite(_on(days))
 

@@ -78,9 +78,9 @@ def _newest(table: Table) -> date | None:
 
 
 def _metadata(table: Table, namespace: str, short: str) -> ViewMetadata:
-    """The names in its text are those of the catalog and namespace that hold the view, whatever an engine calls them."""
+    """The text names no catalog: an engine looks in the one that holds the view, whatever it calls it."""
     listed = ", ".join(f"`{field.name}`" for field in table.schema().fields)
-    text = f"SELECT {listed} FROM `{short}` WHERE ds = (SELECT max(ds) FROM `{short}`)"
+    text = f"SELECT {listed} FROM `{short}` WHERE ds = (SELECT max(ds) FROM `{short}`)"  # noqa: S608 - our own names
     now = int(time.time() * 1000)
     version = ViewVersion(
         **{"version-id": 1, "schema-id": 0, "timestamp-ms": now, "default-namespace": tuple(namespace.split("."))},

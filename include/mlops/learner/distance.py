@@ -6,11 +6,13 @@ the training's own days can be measured in a second: one day has one weather, so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
@@ -18,9 +20,20 @@ from include.mlops.learner.predict import Predictor
 from include.mlops.learner.tasks import SCORE
 
 ENOUGH = 300
-"""Reference rows of the same weekday from which like is compared with like."""
-USUAL = 0.95
-"""The quantile of the training days' distances that still counts as usual."""
+"""Rows from which like is compared with like, and from which chance alone hardly moves a distance."""
+_DRAWS = 20
+
+
+def comparable(rows: pa.Table, columns: Sequence[str]) -> pd.DataFrame:
+    """`columns` as what distances are made for: numbers as double, booleans as texts, nulls as missing."""
+
+    def plain(values: pa.ChunkedArray) -> pd.Series:
+        kind = values.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            return pc.cast(values, pa.float64(), safe=False).to_pandas()
+        return pc.cast(values, pa.string()).to_pandas().astype(object)
+
+    return pd.DataFrame({column: plain(rows[column]) for column in columns})
 
 
 def is_text(column: pd.Series) -> bool:
@@ -30,7 +43,7 @@ def is_text(column: pd.Series) -> bool:
 def distance(reference: pd.Series, current: pd.Series) -> float:
     """Jensen-Shannon (natural logarithm) for texts, Wasserstein over the reference's deviation for numbers.
 
-    Where one side has values and the other has none the distance is 1.
+    Of the values that are there; where one side has none at all the distance is 1.
     """
     left, right = reference.dropna(), current.dropna()
     if left.empty or right.empty:
@@ -42,20 +55,39 @@ def distance(reference: pd.Series, current: pd.Series) -> float:
     return float(jensenshannon(*shares))
 
 
-def alike(reference: pd.DataFrame, ds: date) -> pd.DataFrame:
+def gap(reference: pd.Series, current: pd.Series) -> float:
+    """How far the shares of missing values lie apart, from 0 to 1."""
+    return abs(float(reference.isna().mean()) - float(current.isna().mean()))
+
+
+def alike(reference: pa.Table, ds: date) -> pa.Table:
     """The reference's rows of the same weekday, or all where those are few."""
-    same = reference[[day.weekday() == ds.weekday() for day in reference["ds"]]]
-    return same if len(same) >= ENOUGH else reference
+    same = reference.filter(pc.equal(pc.day_of_week(reference["ds"]), ds.weekday()))
+    return same if same.num_rows >= ENOUGH else reference
+
+
+def by_chance(reference: pd.DataFrame, rows: int) -> dict[str, float]:
+    """{column: distance} that as few as `rows` rows of the reference itself hardly exceed."""
+    random = np.random.default_rng(7)
+    draws = [reference.iloc[random.integers(0, len(reference), rows)] for _ in range(_DRAWS)]
+    return {c: max(_away(reference[c], drawn[c]) for drawn in draws) for c in reference.columns}
 
 
 def usual_distances(rows: pa.Table, reference: pa.Table, predictor: Predictor) -> dict[str, float]:
-    """{column: distance} that a day of the training `rows` (column ds) stays below 95 times of 100, the score included."""
+    """{column: distance} of the furthest day of the training `rows` (column ds), the score included.
+
+    Not of some quantile of the days: a night looks at many columns, and one of them always has its twentieth day.
+    """
     columns = [*predictor.columns, SCORE]
-    days = rows.append_column(SCORE, pa.array(predictor.predict(rows))).select([*columns, "ds"]).to_pandas()
-    whole = reference.to_pandas()
+    scored = rows.append_column(SCORE, pa.array(predictor.predict(rows)))
     found: dict[str, list[float]] = {column: [] for column in columns}
-    for ds, day in days.groupby("ds"):
-        like = alike(whole, ds)
+    for ds in pc.unique(scored["ds"]).to_pylist():
+        day = comparable(scored.filter(pc.equal(scored["ds"], pa.scalar(ds))), columns)
+        like = comparable(alike(reference, ds), columns)
         for column in columns:
-            found[column].append(distance(like[column], day[column]))
-    return {column: float(np.quantile(values, USUAL)) if values else 0.0 for column, values in found.items()}
+            found[column].append(_away(like[column], day[column]))
+    return {column: max(values, default=0.0) for column, values in found.items()}
+
+
+def _away(reference: pd.Series, current: pd.Series) -> float:
+    return max(distance(reference, current), gap(reference, current))

@@ -12,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, column, create_engine, event, func, make_url, select, table
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
@@ -25,6 +23,7 @@ from include.mlops.ledger.publications import Publications
 from include.mlops.ledger.releases import Releases
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MIGRATION_LOCK = 7_265_001  # any number that no other application of that Postgres database locks
 SQLITE_TIMEOUT = 30.0  # seconds to wait for another writer; `?timeout=` in the URL says otherwise
 
@@ -49,7 +48,15 @@ class Ledger:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the schema up to date; processes that do so at once wait for one another."""
+        """Bring the schema up to date; processes that do so at once wait for one another.
+
+        Where it is up to date this is one read: every task of every run begins with it.
+        """
+        if self._revision() == HEAD:
+            return
+        from alembic import command  # takes longer to import than all else that a task does here
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.begin() as connection:
@@ -57,6 +64,14 @@ class Ledger:
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _revision(self) -> str | None:
+        """The revision that the schema is at; None where there is no schema yet."""
+        try:
+            with self.read() as connection:
+                return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
+        except SettingsError:  # no such table
+            return None
 
     def close(self) -> None:
         self._engine.dispose()

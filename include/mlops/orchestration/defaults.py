@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)
-logging.getLogger("alembic.runtime").setLevel(logging.WARNING)  # it has two lines for the log of each task
 Context = Mapping[str, Any]
 
 PAUSE = timedelta(seconds=15)

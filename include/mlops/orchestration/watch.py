@@ -51,7 +51,7 @@ class Watch:
         if isinstance(error, NotReady):
             self._send(rooms, context, ds, LATE, f"{error}. {ONCE_THERE}")
         else:
-            self._send(rooms, context, ds, FAILED, str(error) if error else KILLED)
+            self._send(rooms, context, ds, FAILED, f"{type(error).__name__}: {error}" if error else KILLED)
 
     def run_failed(self, context: Context) -> None:
         """Failure callback of the DAG: tells what no task could tell, since it was killed.

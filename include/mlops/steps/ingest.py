@@ -15,9 +15,8 @@ from pyspark.sql import functions as F
 
 from include.mlops.errors import MeaningChanged, MlopsError, PartitionsFailed
 from include.mlops.features import PointInTime, Reads
-from include.mlops.lake.lake import CATALOG
 from include.mlops.lake.schema import PARTITION_COLUMNS
-from include.mlops.lake.staging import Staged, stage
+from include.mlops.lake.staging import Staged, frame, stage
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
@@ -117,10 +116,8 @@ def _reads(
     platform: Platform, spark: SparkSession, group: FeatureGroup, interval: Interval
 ) -> tuple[Reads, dict[str, Any]]:
     """Point-in-time views of the declared groups, and the snapshots they were read at."""
-    days = spark.sql(
-        f"SELECT ds, date_add(ds, {group.schedule.delay}) AS cutoff FROM "
-        f"(SELECT explode(sequence(date'{interval.first}', date'{interval.last}')) AS ds)"
-    )
+    each = F.explode(F.sequence(F.lit(interval.first), F.lit(interval.last)))
+    days = spark.range(1).select(each.alias("ds")).withColumn("cutoff", F.date_add("ds", group.schedule.delay))
     views: dict[str, PointInTime] = {}
     inputs: dict[str, Any] = {}
     for name, lag in group.reads.items():
@@ -130,13 +127,11 @@ def _reads(
         snapshot = platform.lake.snapshot(other.table)
         if needed and snapshot is None:
             raise MlopsError(
-                f"expected the rows of {other.table} {needed} that the ledger says are published, found an empty table; "
-                f"was the lake moved or deleted? Publish them again: "
+                f"expected rows of {other.table} {needed}, which the ledger says are published, found an empty table; "
+                "was the lake moved or deleted? Publish them again: "
                 f"python -m include.mlops ingest {name} --from {needed.first} --to {needed.last}"
             )
-        version = f" VERSION AS OF {snapshot}" if snapshot else ""
-        rows = spark.sql(f"SELECT * FROM {CATALOG}.{other.table}{version}")
         near = F.col("ds").between(F.lit(needed.first), F.lit(needed.last)) if needed else F.lit(False)
-        views[name] = PointInTime(rows.where(near), days, lag)
-        inputs[other.table] = {"snapshot_id": snapshot, "days": str(needed) if needed else None}
+        views[name] = PointInTime(frame(spark, other.table, snapshot).where(near), days, lag)
+        inputs[other.table] = {"snapshot_id": snapshot, "lag": list(lag)}
     return Reads(views), inputs

@@ -52,15 +52,15 @@ def address(settings: Settings, group: FeatureGroup, ds: date) -> str:
 
 def landed(url: str) -> bool:
     """Raises ServiceUnavailable where the store of landed files does not answer."""
-    filesystem, path = _open(url)
     with _answering(url):
+        filesystem, path = _open(url)
         return bool(filesystem.get_file_info(path).type == fs.FileType.File)
 
 
 def inspect(group: FeatureGroup, url: str) -> BrokenFile | None:
     """What is wrong with the file as a whole; None where Spark may read it. Raises ServiceUnavailable."""
-    filesystem, path = _open(url)
     with _answering(url):
+        filesystem, path = _open(url)
         info = filesystem.get_file_info(path)
         if info.type != fs.FileType.File:
             found = "a folder" if info.type == fs.FileType.Directory else "none"
@@ -83,15 +83,15 @@ def inspect(group: FeatureGroup, url: str) -> BrokenFile | None:
 
 def physical_types(url: str) -> str:
     """The types in a Parquet file: Spark reads files together only where these are equal."""
-    filesystem, path = _open(url)
     with _answering(url):
+        filesystem, path = _open(url)
         return str(_parquet(filesystem, path).schema.to_arrow_schema().remove_metadata())
 
 
 def promised_rows(url: str) -> int:
     """The number of rows that a Parquet file says it holds."""
-    filesystem, path = _open(url)
     with _answering(url):
+        filesystem, path = _open(url)
         return int(_parquet(filesystem, path).num_rows)
 
 
@@ -201,7 +201,7 @@ def _not_utf8(part: bytes, *, whole_start: bool) -> int | None:
 
 
 def _readable_timestamp(kind: pa.DataType) -> bool:
-    return arrow.is_timestamp(kind) and kind.unit != "ns"  # which Spark refuses
+    return bool(arrow.is_timestamp(kind) and kind.unit != "ns")  # which Spark refuses
 
 
 def _parquet(filesystem: Any, path: str) -> pq.FileMetaData:

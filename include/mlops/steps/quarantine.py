@@ -1,4 +1,4 @@
-"""Quarantine: rows that cannot be used are set aside with the reason, as they landed, until their day is ingested again.
+"""Quarantine: unusable rows are set aside as they landed, with the reason, until their day is ingested again.
 
 Lake table `quarantine.<group>`: ds, reason, record, file, run_id.
 """
@@ -74,6 +74,6 @@ def _broken(
         return None
     most = ", ".join(f"{n} x {reason}" for reason, n in sorted(bad.items(), key=lambda item: -item[1])[:3])
     return QuarantineLimit(
-        f"expected at most {group.quarantine.limit:.1%} malformed rows in {url}, found {malformed} of {total} ({most}); "
-        f"see lake table quarantine.{group.name}, correct the file and run the partition again"
+        f"expected at most {group.quarantine.limit:.1%} malformed rows in {url}, found {malformed} of {total} "
+        f"({most}); see lake table quarantine.{group.name}, correct the file and run the partition again"
     )

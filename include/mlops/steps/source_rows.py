@@ -101,8 +101,8 @@ def _partition(group: FeatureGroup) -> Column:
     path = F.url_decode(F.regexp_replace(F.col("_metadata.file_path"), r"\+", "%2B"))
     anywhere = date(1, 1, 1)
     first, *rest = (re.escape(part) for part in group.path(anywhere).split(anywhere.isoformat()))
-    pattern = rf"(?:^|/){first}(\d{{4}}-\d{{2}}-\d{{2}}){r'\1'.join(rest)}$"
-    return F.regexp_extract(path, pattern, 1).try_cast("date")
+    again = r"\1".join(rest)
+    return F.regexp_extract(path, rf"(?:^|/){first}(\d{{4}}-\d{{2}}-\d{{2}}){again}$", 1).try_cast("date")
 
 
 def _literal(path: str) -> str:

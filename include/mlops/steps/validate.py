@@ -113,10 +113,10 @@ class _Judge:
 def _always(group: FeatureGroup) -> tuple[Expectation, ...]:
     """What holds of every group: keys are there and identify a row."""
     keys = [Expectation(name="expect_column_values_to_not_be_null", arguments={"column": key}) for key in group.keys]
-    name, arguments = "expect_compound_columns_to_be_unique", {"column_list": list(group.keys)}
     if len(group.keys) == 1:
-        name, arguments = "expect_column_values_to_be_unique", {"column": group.keys[0]}
-    return (*keys, Expectation(name=name, arguments=arguments))
+        return (*keys, Expectation(name="expect_column_values_to_be_unique", arguments={"column": group.keys[0]}))
+    together = {"column_list": list(group.keys)}
+    return (*keys, Expectation(name="expect_compound_columns_to_be_unique", arguments=together))
 
 
 def _built(gx: Any, group: FeatureGroup, expectation: Expectation, number: int) -> Any:

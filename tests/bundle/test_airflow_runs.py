@@ -1,0 +1,230 @@
+"""Runs of the bundle in a real Airflow database: its execution API, its task runner, and its callbacks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.mlops.errors import NotReady, ServiceUnavailable, WrongTrigger
+from include.mlops.settings import ROOT
+from tests.bundle.outage import Outage
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+    from include.mlops.steps.platform import Platform
+
+pytestmark = pytest.mark.slow
+INGEST = "ingest_flight_outcomes"
+LONG_AGO = "2013-04-03"
+Start = Callable[..., "_Run"]
+
+
+class _Run:
+    """One run in Airflow's database, whose tasks are run one at a time."""
+
+    def __init__(self, bag: DagBag, dag_id: str, key: str | None, run_type: str, conf: dict[str, Any] | None) -> None:
+        from airflow.utils.session import create_session
+        from airflow.utils.state import DagRunState
+        from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+        self.bag, self.dag, now = bag, bag.dags[dag_id], datetime.now(UTC)
+        self.run_id = f"{run_type}__{now.isoformat()}"
+        with create_session() as session:
+            stored = self._stored(session)
+            stored.create_dagrun(
+                run_id=self.run_id,
+                run_after=now,
+                run_type=DagRunType(run_type),
+                triggered_by=DagRunTriggeredByType.TEST,
+                state=DagRunState.RUNNING,
+                start_date=now,
+                partition_key=key,
+                partition_date=stored.timetable.resolve_partition_date(key),
+                conf=conf,
+                session=session,
+            )
+
+    def task(self, task_id: str, *, try_number: int = 1) -> Any:
+        """Run a task once (with its trigger, where it defers); how Airflow's task runner ended it."""
+        from airflow.sdk.definitions.dag import _run_task
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            instance = self._queued(session, task_id, try_number)
+        return _run_task(ti=instance, task=self.dag.get_task(task_id), run_triggerer=True)
+
+    def killed(self, task_id: str) -> str:
+        """Start the last try of a task in a process of its own and kill that, as a machine without memory does."""
+        from airflow.executors.workloads import BundleInfo
+        from airflow.sdk.api.datamodels._generated import TaskInstance
+        from airflow.sdk.execution_time.supervisor import ActivitySubprocess, InProcessTestSupervisor
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            instance = self._queued(session, task_id, try_number=3)
+            names = ("id", "task_id", "dag_id", "run_id", "try_number", "map_index", "dag_version_id")
+            what = TaskInstance(**{name: getattr(instance, name) for name in names})
+        process = ActivitySubprocess.start(
+            what=what,
+            dag_rel_path="dags/ingest.py",
+            bundle_info=BundleInfo(name="bundle"),
+            client=InProcessTestSupervisor._api_client(self.dag),
+        )
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        with create_session() as session:
+            return str(self._row(session).get_task_instance(task_id, session=session).state)
+
+    def ends(self) -> str:
+        """Let the scheduler look at the run, and the DAG processor run the callback that it asks for."""
+        import structlog
+        from airflow.dag_processing.processor import _execute_callbacks
+        from airflow.utils.session import create_session
+
+        for _ in self.dag.tasks:  # a failure reaches one more task each time
+            with create_session() as session:
+                row = self._row(session)
+                row.dag = self._stored(session)
+                _, request = row.update_state(session=session, execute_callbacks=False)
+                state = str(row.state)
+            if request:
+                _execute_callbacks(self.bag, [request], structlog.get_logger())
+        return state
+
+    def _stored(self, session: Any) -> Any:
+        from airflow.models.serialized_dag import SerializedDagModel
+
+        return SerializedDagModel.get_dag(self.dag.dag_id, session=session)
+
+    def _row(self, session: Any) -> Any:
+        from airflow.models.dagrun import DagRun
+        from sqlalchemy import select
+
+        return session.scalars(select(DagRun).where(DagRun.run_id == self.run_id)).one()
+
+    def _queued(self, session: Any, task_id: str, try_number: int) -> Any:
+        from airflow.serialization.serialized_objects import create_scheduler_operator
+
+        instance = self._row(session).get_task_instance(task_id, session=session)
+        instance.task = create_scheduler_operator(self.dag.get_task(task_id))
+        instance.try_number, instance.max_tries, instance.state = try_number, 2, "queued"
+        return instance
+
+
+@pytest.fixture
+def start(metadata: None, parse: Callable[[Path], DagBag], rooms: Platform) -> Start:
+    bag = parse(ROOT / "dags")  # its own, for a run in this process leaves its form in the DAG
+
+    def make(dag_id: str, key: str | None, run_type: str = "manual", conf: dict[str, Any] | None = None) -> _Run:
+        return _Run(bag, dag_id, key, run_type, conf)
+
+    return make
+
+
+def _land(rooms: Platform, ds: str) -> None:
+    file = Path(rooms.settings.landing) / rooms.specs.group("flight_outcomes").path(date.fromisoformat(ds))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("carrier\nUA\n")
+
+
+def test_a_run_by_hand_without_a_key_fails_with_what_to_do_and_calls_nobody(start: Start, rooms: Platform) -> None:
+    run = start(INGEST, None)
+
+    done = run.task("wait")
+
+    assert done.state == "failed"
+    assert isinstance(done.error, WrongTrigger)
+    assert run.ends() == "failed"
+    assert rooms.ledger.incidents.list_outbox() == []
+
+
+def test_a_scheduled_run_defers_and_goes_on_when_the_file_lands(start: Start, rooms: Platform) -> None:
+    run = start(INGEST, LONG_AGO, "scheduled")
+    landing = threading.Timer(2, _land, (rooms, LONG_AGO))
+    landing.start()
+
+    done = run.task("wait")
+
+    landing.join()
+    assert done.state == "success"
+
+
+def test_a_missing_file_of_the_past_is_told_as_late_after_one_try(start: Start, rooms: Platform) -> None:
+    run = start(INGEST, LONG_AGO, "backfill")
+
+    done = run.task("wait")
+
+    assert done.state == "failed"
+    assert isinstance(done.error, NotReady)
+    assert run.ends() == "failed"
+    assert [(m.kind, m.event) for m in rooms.ledger.incidents.list_outbox()] == [("late", "opened")]
+
+
+def test_an_unavailable_service_is_tried_again_and_told_after_the_last_try_only(start: Start, rooms: Platform) -> None:
+    _land(rooms, LONG_AGO)
+    run = start(INGEST, LONG_AGO, "backfill")
+    outage = Outage(rooms)
+
+    with outage:
+        first = run.task("wait", try_number=1)
+    assert (first.state, type(first.error)) == ("up_for_retry", ServiceUnavailable)
+    assert first.msg.retry_delay_seconds == 15
+    assert rooms.ledger.incidents.list_outbox() == []
+
+    rooms.ledger.close()
+    with outage:
+        last = run.task("wait", try_number=3)
+
+    assert (last.state, type(last.error)) == ("failed", ServiceUnavailable)
+    assert run.ends() == "failed"
+    assert [(m.kind, m.event) for m in rooms.ledger.incidents.list_outbox()] == [("failed", "opened")]
+
+
+def test_a_task_that_is_killed_on_its_last_try_is_told_by_its_run(start: Start, rooms: Platform) -> None:
+    run = start(INGEST, LONG_AGO, "scheduled")
+
+    state = run.killed("wait")
+
+    assert state == "failed"
+    assert rooms.ledger.incidents.list_outbox() == [], "a killed task tells nothing itself"
+    assert run.ends() == "failed"
+    (told,) = rooms.ledger.incidents.list_outbox()
+    assert (told.kind, told.title) == ("failed", f"{INGEST}: wait failed for {LONG_AGO}")
+    assert "killed" in told.summary
+
+
+def test_a_retraining_by_hand_needs_the_form_alone(start: Start, rooms: Platform) -> None:
+    run = start("retrain_flight_delay", None, conf={"as_of": "2013-04-05", "reason": "a test"})
+
+    done = run.task("train", try_number=3)
+
+    assert done.state == "failed", "nothing is published that it could train on"
+    assert not isinstance(done.error, WrongTrigger)
+    (told,) = rooms.ledger.incidents.list_outbox()
+    assert (told.subject, told.ds, told.severity) == ("retrain_flight_delay", date(2013, 4, 5), "warning")
+
+
+def test_a_bulk_run_over_an_interval_that_goes_backwards_says_so_and_calls_nobody(
+    start: Start, rooms: Platform
+) -> None:
+    conf = {"what": "flight_outcomes", "from": "2013-02-01", "to": "2013-01-01"}
+    run = start("bulk", None, conf=conf)
+
+    done = run.task("run")
+
+    assert done.state == "failed"
+    assert "expected First day before Last day, found 2013-02-01 and 2013-01-01" in str(done.error)
+    assert run.ends() == "failed"
+    assert rooms.ledger.incidents.list_outbox() == []
+
+
+def test_delivering_alerts_succeeds_without_slack(start: Start) -> None:
+    assert start("deliver_alerts", None).task("flush").state == "success"

@@ -1,0 +1,225 @@
+"""The command line over a real lake, ledger and MLflow server: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from include.mlops.alerts.alert import Alert
+from include.mlops.cli import app
+from include.mlops.settings import Settings
+from include.mlops.spec.feature_group import FeatureGroup
+from include.mlops.steps.platform import Platform
+from tests.integration.scoring.world import (
+    A_DAY,
+    DAYS,
+    FLIGHTS,
+    OUTCOMES,
+    V1_AS_OF,
+    World,
+    day,
+    days,
+    flights,
+    late_flights,
+)
+
+MODEL = "late"
+Run = Callable[..., Result]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Specifications on disk, and the environment that a user would set."""
+
+    settings: Settings
+    environment: dict[str, str]
+
+    def run(self, *arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=self.environment)
+
+    @property
+    def world(self) -> World:
+        return World(Platform(self.settings), late_flights(MODEL))
+
+
+def _write_specs(folder: Path) -> Path:
+    for group in (FLIGHTS, OUTCOMES):
+        where = folder / "feature_groups" / group.name
+        where.mkdir(parents=True)
+        (where / "feature_group.yaml").write_text(json.dumps(_as_written(group)))  # JSON is YAML
+        (where / "transform.py").write_text("def transform(rows, reads):\n    return rows\n")
+    (folder / "models").mkdir()
+    (folder / "models" / f"{MODEL}.yaml").write_text(
+        json.dumps(
+            {
+                "name": MODEL,
+                "owner": "team",
+                "task": "binary",
+                "features": {"group": "flights", "columns": ["carrier", "hour", "wind"]},
+                "label": {"group": "outcomes", "expression": "delay > 15"},
+                "training": {"window": "10d", "holdout": "3d", "rounds": 12, "threads": 1},
+                "gate": {"metric": "roc_auc", "minimum": 0.6},
+            }
+        )
+    )
+    return folder
+
+
+def _as_written(group: FeatureGroup) -> dict[str, Any]:
+    written = group.model_dump(mode="json", include={"name", "owner", "description", "keys", "event_time"})
+    more = group.model_dump(mode="json", include={"available_at", "source", "publishes", "first_partition"})
+    return {**written, **more, "schedule": {"start": str(day(1)), "delay": f"{group.schedule.delay}d"}}
+
+
+def _bundle(folder: Path, mlflow_url: str) -> Bundle:
+    settings = Settings(specs=_write_specs(folder / "include"), state=folder / "state", mlflow_url=mlflow_url)
+    named = {"MLOPS_SPECS": settings.specs, "MLOPS_STATE": settings.state, "MLOPS_MLFLOW_URL": mlflow_url}
+    return Bundle(settings, {**{name: str(value) for name, value in named.items()}, "MLOPS_LOG": "WARNING"})
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """Without any service: what fails before one is asked."""
+    return _bundle(tmp_path, "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, mlflow_server: Settings) -> Bundle:
+    """Thirty published days, and a first version that the command line trained and released as of day 15."""
+    made = _bundle(tmp_path_factory.mktemp("cli"), mlflow_server.mlflow_url)
+    every = list(days(1, DAYS))
+    made.world.publish(pa.concat_tables([flights(ds) for ds in every]), every)
+    made.world.publish_outcomes(*range(1, DAYS + 1))
+    trained = made.run("train", MODEL, "--as-of", day(V1_AS_OF))
+    assert trained.exit_code == 0, trained.output
+    assert re.match(rf"{MODEL} v1: roc_auc 0\.\d{{4}}, .*/runs/\w+$", trained.stdout.strip())
+    decided = made.run("release", MODEL, "--version", 1, "--as-of", day(V1_AS_OF))
+    assert decided.exit_code == 0, decided.output
+    assert decided.stdout.startswith(f"{MODEL} v1 promoted, live from {day(16)}: roc_auc")
+    return made
+
+
+def _between(first: int, last: int) -> tuple[str, date, str, date]:
+    return "--from", day(first), "--to", day(last)
+
+
+@pytest.mark.slow
+def test_score_prints_each_day_with_its_version_rows_and_mean(released: Bundle) -> None:
+    result = released.run("score", MODEL, *_between(16, 17))
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [re.sub(r"0\.\d{4}", "0.nnnn", line) for line in lines] == [
+        f"{day(16)}  v1       {A_DAY} rows  mean 0.nnnn",
+        f"{day(17)}  v1       {A_DAY} rows  mean 0.nnnn",
+        f"{2 * A_DAY} rows published",
+    ]
+
+
+@pytest.mark.slow
+def test_score_of_a_sample_says_that_nothing_was_published(released: Bundle) -> None:
+    result = released.run("score", MODEL, *_between(25, 25), "--sample", "0.5")
+    assert result.exit_code == 0, result.output
+    assert re.fullmatch(r"\d+ rows scored, nothing published", result.stdout.splitlines()[-1])
+    assert released.world.platform.ledger.publications.missing(f"predictions.{MODEL}", days(25, 25)) == [day(25)]
+
+
+@pytest.mark.slow
+def test_score_before_the_first_version_fails_with_the_way_out_which_works(released: Bundle) -> None:
+    result = released.run("score", MODEL, *_between(15, 15))
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    assert result.stderr.startswith(f"PartitionsFailed: score {MODEL}: 1 partition(s) failed")
+    assert "NoLiveVersion" in result.stderr
+    assert "name one with --version" in result.stderr
+    assert released.run("score", MODEL, *_between(15, 15), "--version", 1).exit_code == 0
+
+
+@pytest.mark.slow
+def test_monitor_prints_a_verdict_a_day(released: Bundle) -> None:
+    released.world.publish_flights(19, carrier=["XX"] * A_DAY)
+    released.run("score", MODEL, *_between(18, 19))
+    result = released.run("monitor", MODEL, *_between(18, 19))
+    assert result.exit_code == 0, result.output
+    first, second = result.stdout.splitlines()
+    assert first.startswith(f"{day(18)}  v1  drift none")
+    assert re.match(rf"{day(19)}  v1  drift seen  .*carrier", second)
+
+
+@pytest.mark.slow
+def test_performance_prints_metrics_and_coverage_and_says_where_nothing_was_scored(released: Bundle) -> None:
+    released.run("score", MODEL, *_between(20, 20))
+    result = released.run("performance", MODEL, *_between(20, 21))
+    assert result.exit_code == 0, result.output
+    assert re.fullmatch(rf"{day(20)}  roc_auc 0\.\d{{4}}, .*  coverage 90\.0%", result.stdout.strip())
+    nothing = released.run("performance", MODEL, *_between(1, 2))
+    assert (nothing.exit_code, nothing.stdout.strip()) == (0, "no day of the interval was scored")
+
+
+@pytest.mark.slow
+def test_a_step_that_waits_says_for_what_in_one_line(released: Bundle) -> None:
+    result = released.run("score", MODEL, *_between(30, 31))
+    assert result.exit_code == 1
+    expected = f"NotReady: score {MODEL} {day(30)}..{day(31)} waits for {FLIGHTS.table} of {day(31)}"
+    assert result.stderr.splitlines() == [expected]
+    result = released.run("monitor", MODEL, *_between(29, 29))
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+
+
+def test_a_service_that_does_not_answer_is_named_in_one_line(bundle: Bundle) -> None:
+    bundle.world.live(1, 1)
+    result = bundle.run("score", MODEL, *_between(1, 1))
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("ServiceUnavailable: MLflow at http://127.0.0.1:9 did not answer")
+    assert "MLOPS_MLFLOW_URL" in line
+
+
+@pytest.mark.parametrize("command", ["score", "monitor", "performance"])
+def test_an_interval_that_goes_back_in_time_is_refused(bundle: Bundle, command: str) -> None:
+    result = bundle.run(command, MODEL, *_between(2, 1))
+    assert result.exit_code == 2
+    assert f"expected --from before --to, found {day(2)} and {day(1)}" in re.sub(r"[\s│]+", " ", result.stderr)
+
+
+@pytest.mark.parametrize("command", ["score", "monitor", "performance"])
+def test_a_model_that_does_not_exist_is_answered_with_the_nearest_name(bundle: Bundle, command: str) -> None:
+    result = bundle.run(command, "lat", *_between(1, 1))
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("SpecError: ")
+    assert f"'{MODEL}'" in line
+
+
+def test_a_bad_setting_is_named_in_one_line(bundle: Bundle) -> None:
+    broken = Bundle(bundle.settings, {**bundle.environment, "MLOPS_SPARK_PORT": "many"})
+    result = broken.run("alerts")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("SettingsError: MLOPS_SPARK_PORT: ")
+
+
+def test_alerts_lists_what_waits_with_the_reason_whole(bundle: Bundle) -> None:
+    title = "late v1: carrier drifted"
+    bundle.world.platform.alerts.send(Alert("drift", MODEL, day(16), "warning", title, "Far from its training data."))
+    result = bundle.run("alerts")
+    assert result.exit_code == 0, result.output
+    (row,) = [line for line in result.stdout.splitlines() if title in line]
+    assert str(day(16)) in row
+    assert "MLOPS_SLACK_TOKEN is not set" in row
+
+
+def test_alerts_flush_tells_that_messages_wait_and_fails_for_nobodys_sake(bundle: Bundle) -> None:
+    bundle.world.platform.alerts.send(Alert("drift", MODEL, day(16), "warning", "a title", "a summary"))
+    result = bundle.run("alerts", "--flush", "--requeue")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[:2] == ["0 message(s) wait again", "0 sent, 1 waiting, 0 refused"]

@@ -1,0 +1,189 @@
+"""What can be said of a landed file before Spark reads it."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.mlops.errors import ServiceUnavailable
+from include.mlops.settings import Settings
+from include.mlops.spec.feature_group import FeatureGroup
+from include.mlops.steps.landing import address, inspect, landed, physical_types, promised_rows
+
+DS = date(2013, 3, 1)
+COLUMNS = {"key": "string", "number": "long", "at": "timestamp"}
+
+
+def _group(form: str = "csv", path: str = "rows/{ds}.data") -> FeatureGroup:
+    return FeatureGroup.model_validate(
+        {
+            "name": "rows",
+            "owner": "team",
+            "description": "made up",
+            "keys": ["key"],
+            "event_time": "at",
+            "available_at": "at",
+            "source": {"format": form, "path": path, "columns": COLUMNS},
+            "publishes": {"key": "string"},
+            "first_partition": DS,
+            "schedule": {"start": DS},
+        }
+    )
+
+
+def _said(tmp_path: Path, content: bytes, form: str = "csv") -> str:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    error = inspect(_group(form), str(file))
+    return error.line().replace(str(file), "FILE") if error else ""
+
+
+FINE = {
+    "no end of the last line": b"key,number,at\na,1,2013-03-01",
+    "an empty last field": b"key,number,at\na,1,",
+    "quoted names": b'"key","number","at"\na,1,x\n',
+    "old Macintosh line ends": b"key,number,at\ra,1,x\r",
+    "a separator of lines inside a field": "key,number,at\na\u2028b\x0bc,1,x".encode(),
+    "a character across the edge of what is looked at": b"key,number,at\n"
+    + b"a" * (65536 - 15)
+    + "é".encode()
+    + b",1,x\n",
+    "a character across the start of the end": ("key,number,at\n" + "é" * 100_000 + ",1,x\n").encode(),
+}
+
+
+@pytest.mark.parametrize("content", FINE.values(), ids=FINE)
+def test_a_usable_csv_passes(tmp_path: Path, content: bytes) -> None:
+    assert _said(tmp_path, content) == ""
+
+
+BROKEN = {
+    "a byte order mark alone": (
+        b"\xef\xbb\xbf",
+        "WrongHeader: FILE:1: expected the columns key, number, at, found missing",
+    ),
+    "blank lines": (
+        b"\n\n",
+        "WrongHeader: FILE:1: expected the columns key, number, at, found missing key, number, at",
+    ),
+    "a header without a line end": (b"key,number,at", "EmptyFile: expected rows in FILE, found a header alone"),
+    "no header": (b"a,1,x\n", "found missing key, number, at; unknown 'a', '1', 'x'"),
+    "a column more": (b"key,number,at,more\na,1,x,y\n", "found unknown 'more'; correct the file, or source.columns"),
+    "a column twice": (b"key,number,number,at\n", "found them in another order: key, number, number, at"),
+    "tabs": (b"key\tnumber\tat\na\t1\tx\n", "the delimiter seems to be a tab: export with ','"),
+    "UTF-16 without a mark": (
+        "key,number,at\na,1,x\n".encode("utf-16-le"),
+        "WrongEncoding: expected UTF-8 text in FILE",
+    ),
+    "a zip": (b"PK\x03\x04\x00\x00", "found UTF-16 or binary data"),
+    "latin-1 at the end": (
+        b"key,number,at\n" + b"a,1,x\n" * 30_000 + b"caf\xe9,1,x\n",
+        "found the byte 0xe9; export it",
+    ),
+    "NUL at the end": (b"key,number,at\n" + b"a,1,x\n" * 30_000 + b"\0,1,x\n", "found UTF-16 or binary data"),
+    "cut off in a large file": (
+        b"key,number,at\n" + b"a,1,x\n" * 30_000 + b"b,",
+        "TruncatedFile: expected 3 fields in the last line of FILE, found 'b,' and no end of line; was the",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_csv_is_named(tmp_path: Path, case: str) -> None:
+    content, said = BROKEN[case]
+    assert said in _said(tmp_path, content)
+
+
+def test_what_is_not_a_file_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert not landed(str(tmp_path / "folder"))
+    assert not landed(str(tmp_path / "none"))
+    found = inspect(_group(), str(tmp_path / "folder"))
+    assert found is not None
+    assert "found a folder; land it, or lower schedule.end of rows" in found.line()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"key,number,at\na,1,x\n")
+    file.chmod(0)
+    found = inspect(_group(), str(file))
+    assert found is not None
+    assert "UnreadableFile" in found.line()
+
+
+@pytest.mark.slow
+def test_a_store_that_does_not_answer_is_worth_trying_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x"), ("DEFAULT_REGION", "eu-central-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    nobody = "s3://bucket/rows/2013-03-01.csv?scheme=http&endpoint_override=127.0.0.1:9"
+    with pytest.raises(ServiceUnavailable, match=r"the store of landed files did not answer for s3://bucket/rows"):
+        landed(nobody)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"key": "a"}\n{"key": "b"}', ""),
+        (b'\n{"key": "a"}\n', ""),
+        (
+            b'{"key": "a"}\n{"key": "b',
+            'TruncatedFile: expected a JSON object in the last line of FILE, found \'{"key": "b\'',
+        ),
+        (b"[\n", "UnreadableFile: FILE: expected one JSON object a line, found '['; export it as JSON lines"),
+        (b" \n\n", "EmptyFile: expected rows in FILE, found blank lines"),
+    ],
+)
+def test_json_lines_are_looked_at_from_both_ends(tmp_path: Path, content: bytes, said: str) -> None:
+    assert _said(tmp_path, content, "json").startswith(said)
+    assert bool(_said(tmp_path, content, "json")) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("declared", "fitting", "refused"),
+    [
+        ("string", [pa.string(), pa.large_string()], [pa.binary(), pa.int64()]),
+        ("long", [pa.int8(), pa.int64(), pa.uint16()], [pa.float64(), pa.string(), pa.bool_()]),
+        ("double", [pa.float32(), pa.int64(), pa.decimal128(10, 2)], [pa.string(), pa.bool_()]),
+        ("boolean", [pa.bool_()], [pa.int8(), pa.string()]),
+        ("date", [pa.date32(), pa.timestamp("us")], [pa.string(), pa.int32()]),
+        ("timestamp", [pa.timestamp("ms"), pa.timestamp("us", "UTC"), pa.date32()], [pa.timestamp("ns"), pa.string()]),
+    ],
+)
+def test_parquet_types_fit_where_nothing_is_lost(
+    tmp_path: Path, declared: str, fitting: list[pa.DataType], refused: list[pa.DataType]
+) -> None:
+    group = _group("parquet").model_copy(deep=True)
+    group.source.columns["extra"] = declared  # type: ignore[index]
+    times = pa.array([0], pa.timestamp("us", "UTC"))
+    for kind in [*fitting, *refused]:
+        rows = {"key": ["a"], "number": [1], "at": times, "extra": pa.nulls(1, kind)}
+        pq.write_table(pa.table(rows), tmp_path / "file")
+        found = inspect(group, str(tmp_path / "file"))
+        assert (found is None) == (kind in fitting), (declared, kind, found)
+        assert found is None or f"found extra of type {kind} where {declared} is declared" in found.line()
+
+
+def test_a_parquet_file_tells_its_types_and_rows(tmp_path: Path) -> None:
+    for name, kind in (("a", pa.int32()), ("b", pa.int64())):
+        pq.write_table(
+            pa.table({"number": pa.array([1, 2, 3], kind)}).replace_schema_metadata({"w": name}), tmp_path / name
+        )
+    assert promised_rows(str(tmp_path / "a")) == 3
+    assert (physical_types(str(tmp_path / "a")), physical_types(str(tmp_path / "b"))) == (
+        "number: int32",
+        "number: int64",
+    )
+
+
+def test_an_address_is_absolute_or_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert address(Settings(landing_url="s3://bucket/in/"), _group(), DS) == "s3://bucket/in/rows/2013-03-01.data"
+    assert address(Settings(landing_url="in"), _group(), DS) == f"{tmp_path}/in/rows/2013-03-01.data"
+    assert address(Settings(landing_url="/in"), _group(path="y={ds}/{ds}.csv"), DS) == "/in/y=2013-03-01/2013-03-01.csv"
