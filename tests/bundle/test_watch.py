@@ -87,6 +87,12 @@ def test_a_partition_that_does_not_come_is_late_and_says_what_to_do(airflow: _Ai
     )
 
 
+def test_a_task_that_finds_its_inputs_missing_has_not_waited(airflow: _Airflow) -> None:
+    airflow.fails(RETRAIN, "2013-04-05", NotReady("training", ["features of 2013-01-31"]), "train", params={})
+
+    assert [message.title for message in airflow.told] == [f"{RETRAIN}: train lacks what it reads for 2013-04-05"]
+
+
 def test_a_task_that_was_killed_is_told_by_its_run(airflow: _Airflow) -> None:
     """Verified in Airflow 3.3: a killed last try calls no callback of the task, and the run's callback in any case."""
     airflow.run_fails(SCORE, "2013-04-05", "score")

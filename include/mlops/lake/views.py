@@ -24,9 +24,9 @@ from pyiceberg.view.metadata import (
     ViewVersion,
 )
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import ServiceUnavailable
 from include.mlops.lake.lake import Lake
 from include.mlops.spec.interval import Interval
 
@@ -49,7 +49,15 @@ def ensure_latest(lake: Lake, name: str) -> None:
     """Make the view `<name>_latest` where it does not exist. It reads as the table does, by column name."""
     catalog = lake.catalog
     if not isinstance(catalog, SqlCatalog):
-        raise MlopsError(f"expected a SQL catalog to keep the view {name}{SUFFIX} in, found {type(catalog).__name__}")
+        log.warning("%s keeps no view %s%s: create it by hand", type(catalog).__name__, name, SUFFIX)
+        return
+    try:
+        _ensure(lake, catalog, name)
+    except OperationalError as error:
+        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error
+
+
+def _ensure(lake: Lake, catalog: SqlCatalog, name: str) -> None:
     namespace, _, short = name.rpartition(".")
     wanted = {"catalog_name": catalog.name, "table_namespace": namespace, "table_name": short + SUFFIX}
     query = select(IcebergTables.iceberg_type).filter_by(**wanted)

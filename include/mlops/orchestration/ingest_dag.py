@@ -12,7 +12,7 @@ from include.mlops.orchestration.assets import published
 from include.mlops.orchestration.defaults import default_args, doc, partition, platform
 from include.mlops.orchestration.handover import pack, unpack
 from include.mlops.orchestration.waiting import WaitForPartition
-from include.mlops.orchestration.watch import Watch
+from include.mlops.orchestration.watch import WAIT, Watch
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 
@@ -80,7 +80,7 @@ def ingest_dag(group: FeatureGroup) -> DAG:
             )
 
         wait = WaitForPartition(
-            task_id="wait", group=group, doc_md="For the landed file and the partitions that are read."
+            task_id=WAIT, group=group, doc_md="For the landed file and the partitions that are read."
         )
         staged = ingest()
         wait >> staged

@@ -49,7 +49,7 @@ def bulk_dag(found: Specs) -> DAG:
             first, last = day(chosen["from"], "First day"), day(chosen["to"], "Last day")
             if first > last:
                 raise WrongTrigger(f"expected First day before Last day, found {first} and {last}; trigger again")
-            return _over(platform(), chosen["what"], Interval(first, last), context["run_id"])
+            return over(platform(), chosen["what"], Interval(first, last), context["run_id"])
 
         run()
     return dag
@@ -63,7 +63,8 @@ def _history(found: Specs) -> tuple[date, date]:
     return first, max(first, min(scheduled, default=first) - timedelta(days=1))
 
 
-def _over(rooms: Platform, what: str, interval: Interval, run_id: str) -> Any:
+def over(rooms: Platform, what: str, interval: Interval, run_id: str) -> Any:
+    """Ingest a group, or score and measure a model: what a bulk run does, as JSON."""
     from include.mlops.orchestration.handover import pack
 
     if what in rooms.specs.groups:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FAILED, LATE = "failed", "late"
+WAIT = "wait"  # the task that waits, in each ingest DAG
 COMMON = Alerts()  # the channel of the settings, and nobody in particular
 ONCE_THERE = "Once that is there, clear the run to go on."
 KILLED = (
@@ -94,13 +95,14 @@ class Watch:
 
         ti = context.get("ti")
         what = f"{self.dag_id}: {ti.task_id}" if ti else self.dag_id
+        lacks = "waited too long" if ti and ti.task_id == WAIT else "lacks what it reads"
         rooms.alerts.send(
             Alert(
                 kind=kind,
                 subject=self.dag_id,
                 ds=ds,
                 severity=self.severity,
-                title=f"{what} {'waited too long' if kind == LATE else 'failed'} for {ds}",
+                title=f"{what} {lacks if kind == LATE else 'failed'} for {ds}",
                 summary=summary[:2500],
                 numbers={"Try": str(ti.try_number)} if ti else {},
                 links={"Airflow task" if ti else "Airflow run": run_url(context)},

@@ -11,7 +11,8 @@ from datetime import date
 class ColumnDrift:
     """Distance of one column from its reference.
 
-    `usual` is the distance of the training window's furthest day; a column is `lost` where it had values and now has none.
+    `usual` is the distance of the training window's furthest day; a column is `lost` where it had values and now has
+    none.
     """
 
     distance: float

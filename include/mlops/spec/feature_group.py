@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -207,8 +207,10 @@ class FeatureGroup(Spec):
     @classmethod
     def _starts_with_data(cls, schedule: Schedule, info: ValidationInfo) -> Schedule:
         first = info.data.get("first_partition")
-        if first and schedule.start < first:
-            message = f"expected a day from first_partition ({first}) on, found {schedule.start}"
+        earliest = first + timedelta(days=schedule.delay) if first else None
+        if earliest and schedule.start < earliest:
+            after = f" plus the delay of {schedule.delay}d" if schedule.delay else ""
+            message = f"expected a day from {earliest} on, first_partition ({first}){after}, found {schedule.start}"
             raise Faults([Fault(("schedule", "start"), message)])
         return schedule
 

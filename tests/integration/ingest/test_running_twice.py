@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from include.mlops.errors import NotReady
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.ingest import ingest
 from include.mlops.steps.publish import publish
@@ -62,6 +63,12 @@ def test_an_interval_equals_its_days_one_by_one_to_the_last_bit(
     assert by_day.rows(by_day.plans, FIRST, LAST) == at_once.rows(at_once.plans, FIRST, LAST)
     assert _records(by_day) == _records(at_once)
     assert _set_aside(by_day) == _set_aside(at_once)
+
+
+def test_a_day_whose_inputs_are_not_published_is_not_staged(at_once: Bundle) -> None:
+    at_once.land(at_once.plans, day(14), plans(day(14)))
+    with pytest.raises(NotReady, match=f"{at_once.plans} 2013-03-14 waits for {at_once.readings} of 2013-03-12"):
+        at_once.run(at_once.plans, day(14))
 
 
 def test_each_step_twice_leaves_the_same_rows_and_records(at_once: Bundle) -> None:

@@ -112,6 +112,8 @@ ALONE = [
          "expected a day from 2013-04-05 on", "2013-04-01"),
     case("starts-before-its-data", F, "start: 2013-04-05", "start: 2013-01-01", "start", "schedule.start",
          "first_partition", "2013-01-30"),
+    case("ticks-before-its-data", O, "start: 2013-04-05", "start: 2013-01-02", "start", "schedule.start",
+         "2013-01-03", "delay of 2d"),
     case("future-lag", F, "[-29d, -2d]", "[-29d, 1d]", "outcomes:", "reads.outcomes", "future would leak"),
     case("lag-backwards", F, "[-29d, -2d]", "[-2d, -29d]", "outcomes:", "reads.outcomes", "earlier end first",
          "[-2d, -29d]"),

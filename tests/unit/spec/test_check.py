@@ -48,10 +48,10 @@ def test_the_folder_can_be_set_in_the_environment(bundle) -> None:
 
 
 def test_a_bad_setting_is_no_traceback() -> None:
-    done = check(MLOPS_TASK_MEMORY_MB="lots")
+    done = check(MLOPS_SAMPLE_ROWS="lots")
 
     assert done.returncode == 2
-    assert done.stderr.startswith("MLOPS_TASK_MEMORY_MB: ")
+    assert done.stderr.startswith("MLOPS_SAMPLE_ROWS: ")
 
 
 def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
