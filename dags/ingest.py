@@ -3,5 +3,6 @@
 from include.mlops.orchestration.defaults import specs
 from include.mlops.orchestration.ingest_dag import ingest_dag
 
-for group in specs().groups.values():
-    ingest_dag(group)
+found = specs()
+for group in found.groups.values():
+    ingest_dag(group, [found.group(name) for name in group.reads])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,8 +18,11 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 
 
-def ingest_dag(group: FeatureGroup) -> DAG:
-    """Midnight by midnight in the data's own time zone; nights missed while Airflow was down are made up."""
+def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = ()) -> DAG:
+    """Midnight by midnight in the data's own time zone; nights missed while Airflow was down are made up.
+
+    `others` are the groups that it reads, for the graph: the wait looks at what they published, not at their events.
+    """
     zone = ZoneInfo(group.timezone)
     watch = Watch(f"ingest_{group.name}", group.table)
     reads = "".join(f"\n- reads `{name}` of the days [{first}, {last}]" for name, (first, last) in group.reads.items())
@@ -45,7 +49,11 @@ def ingest_dag(group: FeatureGroup) -> DAG:
         tags=["ingest", "features", group.name],
     ) as dag:
 
-        @task(pool="spark", doc_md="Landed file to staged snapshot; malformed rows to quarantine.")
+        @task(
+            pool="spark",
+            inlets=[published(o) for o in others],
+            doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
+        )
         def ingest() -> Any:
             from include.mlops.steps.ingest import ingest as step
 

@@ -78,7 +78,7 @@ def _write_specs(folder: Path) -> Path:
 def _as_written(group: FeatureGroup) -> dict[str, Any]:
     written = group.model_dump(mode="json", include={"name", "owner", "description", "keys", "event_time"})
     more = group.model_dump(mode="json", include={"available_at", "source", "publishes", "first_partition"})
-    return {**written, **more, "schedule": {"start": str(day(1)), "delay": f"{group.schedule.delay}d"}}
+    return {**written, **more, "schedule": {"start": str(group.schedule.start), "delay": f"{group.schedule.delay}d"}}
 
 
 def _bundle(folder: Path, mlflow_url: str) -> Bundle:

@@ -38,7 +38,7 @@ def days(first: int, last: int) -> Interval:
     return Interval(day(first), day(last))
 
 
-def _group(name: str, publishes: dict[str, str], delay: str, flight: str = "int") -> FeatureGroup:
+def _group(name: str, publishes: dict[str, str], delay: int, flight: str = "int") -> FeatureGroup:
     return FeatureGroup.model_validate(
         {
             "name": name,
@@ -54,14 +54,14 @@ def _group(name: str, publishes: dict[str, str], delay: str, flight: str = "int"
             },
             "publishes": {"carrier": "string", "flight": flight, **publishes},
             "first_partition": FIRST,
-            "schedule": {"start": FIRST, "delay": delay},
+            "schedule": {"start": FIRST + timedelta(days=delay), "delay": f"{delay}d"},
         }
     )
 
 
-FLIGHTS = _group("flights", {"hour": "int", "wind": "double", "holiday": "boolean", "terminal": "int"}, "0d")
-OUTCOMES = _group("outcomes", {"delay": "double"}, "1d")
-OUTCOMES_BY_LONG = _group("outcomes", {"delay": "double"}, "1d", flight="long")
+FLIGHTS = _group("flights", {"hour": "int", "wind": "double", "holiday": "boolean", "terminal": "int"}, 0)
+OUTCOMES = _group("outcomes", {"delay": "double"}, 1)
+OUTCOMES_BY_LONG = _group("outcomes", {"delay": "double"}, 1, flight="long")
 
 
 def late_flights(name: str = "late", **changes: Any) -> Model:
