@@ -41,7 +41,7 @@ def _group(name: str, **changes: Any) -> FeatureGroup:
     )
 
 
-READINGS = _group("readings", first_partition=_day(5), schedule={"start": _day(6), "delay": "2d"}, version=3)
+READINGS = _group("readings", first_partition=_day(5), schedule={"start": _day(7), "delay": "2d"}, version=3)
 PLANS = _group("plans", reads={"readings": ("-4d", "-2d")})
 
 
