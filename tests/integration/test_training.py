@@ -25,7 +25,7 @@ from include.mlops.ledger.publications import Publication
 from include.mlops.registry.version import CHALLENGER, CHAMPION, MODEL_SHA256, PREVIOUS
 from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.spec.interval import Interval
+from include.mlops.spec.interval import Interval, parse_days
 from include.mlops.spec.load import Specs
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
@@ -61,7 +61,7 @@ def _group(name: str, publishes: dict[str, str], delay: str) -> FeatureGroup:
             "source": source,
             "publishes": {"carrier": "string", "flight": "int", **publishes},
             "first_partition": FIRST,
-            "schedule": {"start": FIRST, "delay": delay},
+            "schedule": {"start": FIRST + timedelta(days=parse_days(delay)), "delay": delay},
         }
     )
 
