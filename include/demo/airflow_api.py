@@ -46,8 +46,8 @@ class AirflowApi:
         return [error["stack_trace"] for error in self._call("GET", "/importErrors")["import_errors"]]
 
     def runs(self, dag_id: str) -> Iterator[Run]:
-        """The newest hundred runs of a DAG."""
-        found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100, "order_by": "-run_after"})
+        """The newest runs of a DAG."""
+        found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 25, "order_by": "-run_after"})
         return (self._run(run) for run in found["dag_runs"])
 
     def clear(self, run: Run) -> None:
@@ -90,7 +90,7 @@ class AirflowApi:
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
-def until(condition: Any, seconds: float, what: str, every: float = 0.5) -> Any:
+def until(condition: Any, seconds: float, what: str, every: float = 1.0) -> Any:
     """Poll until `condition()` is true and return it. Raises MlopsError after `seconds`."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -20,7 +20,7 @@ class Scenario:
     """
 
     first_night: date = date(2013, 4, 5)
-    nights: int = 14
+    nights: int = 13
     first_features: date = date(2013, 1, 30)
     shift_from: date = date(2013, 4, 6)
     torn: date = date(2013, 4, 8)

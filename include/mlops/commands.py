@@ -183,7 +183,7 @@ def stack() -> None:
 
 def demo(
     *,
-    nights: Annotated[int, typer.Option(min=1, max=200, help="How many nights to play.")] = 14,
+    nights: Annotated[int, typer.Option(min=1, max=200, help="How many nights to play.")] = 13,
     keep: Annotated[bool, typer.Option(help="Keep the pages up afterwards, until Ctrl-C.")] = True,
 ) -> None:
     """Play the nightly loop on real flights, through Airflow."""
