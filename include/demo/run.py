@@ -26,7 +26,7 @@ from include.mlops.steps.platform import Platform
 
 GROUPS = ("flight_outcomes", "airport_weather", "scheduled_flights")
 SCORE, PERFORMANCE, RETRAIN = f"score_{MODEL}", f"performance_{MODEL}", f"retrain_{MODEL}"
-DAGS = ("bulk", *(f"ingest_{name}" for name in GROUPS), SCORE, PERFORMANCE, RETRAIN)
+DAGS = ("bulk", "deliver_alerts", *(f"ingest_{name}" for name in GROUPS), SCORE, PERFORMANCE, RETRAIN)
 
 
 def run_demo(settings: Settings, nights: int, *, stay: bool, console: Console) -> None:
