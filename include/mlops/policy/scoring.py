@@ -10,19 +10,21 @@ from math import isfinite
 class ScoreSummary:
     """Plain numbers of one partition's predictions."""
 
-    expected_rows: int
     rows: int
     nulls: int
     distinct: int
     minimum: float | None
     maximum: float | None
+    mean: float | None
 
 
-def refusals(found: ScoreSummary, minimum: float | None, maximum: float | None, min_distinct: int) -> list[str]:
+def refusals(
+    found: ScoreSummary, expected_rows: int, minimum: float | None, maximum: float | None, min_distinct: int
+) -> list[str]:
     """Why the predictions are refused, in words; empty where they may be published."""
     reasons = []
-    if found.rows != found.expected_rows:
-        reasons.append(f"expected {found.expected_rows} rows as published in the features, found {found.rows}")
+    if found.rows != expected_rows:
+        reasons.append(f"expected {expected_rows} rows as published in the features, found {found.rows}")
     if found.nulls:
         reasons.append(f"expected no missing scores, found {found.nulls} of {found.rows}")
     bounds = [bound for bound in (found.minimum, found.maximum) if bound is not None]

@@ -26,6 +26,10 @@ RANGES: dict[str, tuple[float, float]] = {
 """Values that a metric can take."""
 
 
+Workers = Literal["auto"] | Annotated[Whole, Field(ge=1, le=1024)]
+"""1: in the task's own process; more: so many of Spark's; auto: whichever fits the memory that a task may hold."""
+
+
 class Features(Spec):
     """The columns of one group that the model sees."""
 
@@ -59,6 +63,7 @@ class Training(Spec):
     parameters: dict[str, Any] = Field(default_factory=dict)
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 7
     threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
+    workers: Workers = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
 
     @field_validator("window", "holdout")
@@ -110,15 +115,17 @@ class Gate(Spec):
         return self
 
 
-class ScoreGate(Spec):
-    """What predictions of a partition must hold before they are published."""
+class Scoring(Spec):
+    """Who carries the data, and what predictions of a partition must hold before they are published."""
+
+    workers: Workers = "auto"
 
     minimum: Number | None = None
     maximum: Number | None = None
     min_distinct: Annotated[Whole, Field(ge=1)] = 2
 
     @model_validator(mode="after")
-    def _ordered(self) -> ScoreGate:
+    def _ordered(self) -> Scoring:
         if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
             raise ValueError(f"expected the minimum below the maximum, found {self.minimum:g} and {self.maximum:g}")
         return self
@@ -171,7 +178,7 @@ class Model(Spec):
     label: Label
     training: Training
     gate: Gate
-    scoring: ScoreGate = ScoreGate()
+    scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()

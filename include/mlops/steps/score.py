@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
-from include.mlops.errors import FeaturesUnusable, NoLiveVersion, NotReady, PartitionsFailed, ScoreGateFailed
+from include.mlops.errors import NoLiveVersion, NotReady, PartitionsFailed, ScoreGateFailed
 from include.mlops.lake.views import ensure_latest
-from include.mlops.learner.predict import Predictor, load
-from include.mlops.learner.profile import hashes
+from include.mlops.learner.predict import load
+from include.mlops.learner.scoring import DAY, STAMPS
 from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.publications import Publication
+from include.mlops.policy.carrier import SCORING_BYTES, choose
 from include.mlops.policy.scoring import ScoreSummary, refusals
-from include.mlops.registry.version import Version
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
+from include.mlops.steps.predictions import Job, Serving, Written
+from include.mlops.steps.score_in_process import summarise_in_process, write_in_process
 from include.mlops.steps.training_record import FEATURES_TABLE
 
 log = logging.getLogger(__name__)
@@ -43,34 +40,6 @@ class Scored:
     published: bool
 
 
-@dataclass(frozen=True)
-class _Serving:
-    """A version ready to score, and the feature table that it was trained on."""
-
-    record: Version
-    predictor: Predictor
-    features: str
-
-
-@dataclass(frozen=True)
-class _Partition:
-    ds: date
-    serving: _Serving
-    snapshot: int | None
-    table: pa.Table
-    summary: ScoreSummary
-    in_sample: bool
-
-    @property
-    def version(self) -> int:
-        return self.serving.record.number
-
-    @property
-    def mean(self) -> float | None:
-        mean: float | None = pc.mean(self.table[SCORE]).as_py()
-        return mean
-
-
 def score(
     platform: Platform,
     model: Model,
@@ -86,39 +55,52 @@ def score(
     published, and PartitionsFailed, after the commit of those that passed, where some were refused or no version was
     live for them.
     """
-    scorer = _Scorer(platform, model, run_id, sample)
-    serving: dict[date, _Serving] = {}
-    failures: dict[date, str] = {}
-    for ds in interval:
-        try:
-            serving[ds] = scorer.serving(_live(platform, model, ds) if version is None else version)
-        except NoLiveVersion as error:
-            failures[ds] = error.line()
-    rows = _published_rows(platform, model, serving)
-    passed: list[_Partition] = []
-    for ds, chosen in serving.items():
-        try:
-            passed.append(scorer.partition(ds, chosen, rows[ds]))
-        except (ScoreGateFailed, FeaturesUnusable) as error:
-            failures[ds] = error.line()
-    if passed and sample is None:
-        _commit(platform, model, passed, run_id)
+    days, failures = _serving(platform, model, interval, version)
+    expected = _published_rows(platform, model, days)
+    passed: dict[date, ScoreSummary] = {}
+    if days:
+        keys = platform.specs.group(model.features.group).keys
+        job = Job(model.predictions, keys, days, model.scoring.min_distinct, run_id, datetime.now(UTC), sample)
+        if sample is None:
+            written = _write(platform, model, job, sum(expected.values()))
+            passed, refused = _judged(model, job, written.summaries, written.failures, expected)
+            if passed:
+                _record(platform, model, job, passed, written.publish(passed))
+            else:
+                written.discard()
+        else:
+            passed, refused = _judged(model, job, *summarise_in_process(platform.lake, job), expected=None)
+        failures |= refused
     if failures:
         raise PartitionsFailed(f"score {model.name}", failures)
     return Scored(
         model.name,
-        {p.ds: p.table.num_rows for p in passed},
-        {p.ds: p.version for p in passed},
-        {p.ds: p.mean for p in passed},
+        {ds: found.rows for ds, found in passed.items()},
+        {ds: days[ds].record.number for ds in passed},
+        {ds: found.mean for ds, found in passed.items()},
         published=sample is None,
     )
 
 
-def in_sample(batch: pa.RecordBatch, keys: Sequence[str], share: float) -> pa.Array:
-    """A mask that keeps about `share` of the entities, the same ones every day and in every run."""
-    if share >= 1 or batch.num_rows == 0:
-        return pa.repeat(pa.scalar(True), batch.num_rows)
-    return pa.array(hashes(batch, keys) < np.uint64(share * 2.0**64))
+def _serving(
+    platform: Platform, model: Model, interval: Interval, version: int | None
+) -> tuple[dict[date, Serving], dict[date, str]]:
+    """The version of each day, its table at one snapshot for all of its days; and the days that have none."""
+    numbers: dict[date, int] = {}
+    failures: dict[date, str] = {}
+    for ds in interval:
+        try:
+            numbers[ds] = _live(platform, model, ds) if version is None else version
+        except NoLiveVersion as error:
+            failures[ds] = error.line()
+    records = {number: platform.registry.version(model.name, number) for number in sorted(set(numbers.values()))}
+    tables = {record.tag(FEATURES_TABLE) for record in records.values()}
+    snapshots = {table: platform.lake.snapshot(table) if platform.lake.exists(table) else None for table in tables}
+    serving: dict[int, Serving] = {}
+    for number, record in records.items():
+        table, file = record.tag(FEATURES_TABLE), platform.registry.model_file(record)
+        serving[number] = Serving(record, file, load(file), table, snapshots[table])
+    return {ds: serving[number] for ds, number in numbers.items()}, failures
 
 
 def _live(platform: Platform, model: Model, ds: date) -> int:
@@ -132,109 +114,84 @@ def _live(platform: Platform, model: Model, ds: date) -> int:
     return found
 
 
-def _published_rows(platform: Platform, model: Model, serving: Mapping[date, _Serving]) -> dict[date, int]:
+def _published_rows(platform: Platform, model: Model, days: Mapping[date, Serving]) -> dict[date, int]:
     """Rows of each day's features as published. Raises NotReady naming the days whose features are not."""
     found: dict[date, int] = {}
-    for table in sorted({chosen.features for chosen in serving.values()}):
-        days = [ds for ds, chosen in serving.items() if chosen.features == table]
-        published = platform.ledger.publications.over(table, Interval(min(days), max(days)))
-        found |= {ds: published[ds].rows for ds in days if ds in published}
-    missing = [f"{serving[ds].features} of {ds}" for ds in sorted(serving) if ds not in found]
+    for table in sorted({serving.features for serving in days.values()}):
+        read = [ds for ds, serving in days.items() if serving.features == table]
+        published = platform.ledger.publications.over(table, Interval(min(read), max(read)))
+        found |= {ds: published[ds].rows for ds in read if ds in published}
+    missing = [f"{days[ds].features} of {ds}" for ds in sorted(days) if ds not in found]
     if missing:
-        raise NotReady(f"score {model.name} {Interval(min(serving), max(serving))}", missing)
+        raise NotReady(f"score {model.name} {Interval(min(days), max(days))}", missing)
     return found
 
 
-class _Scorer:
-    """Predictors by version, each table of features at one snapshot."""
+def _write(platform: Platform, model: Model, job: Job, rows: int) -> Written:
+    columns = _columns(platform, model)
+    platform.lake.create(job.table, columns, staged=True, order=job.keys)
+    ensure_latest(platform.lake, job.table)
+    width = max(len(job.scorer(ds).columns) for ds in job.days)
+    budget = platform.settings.task_memory_bytes
+    carrier = choose(model.scoring.workers, rows, width, SCORING_BYTES, budget)
+    if not carrier.is_spark:
+        log.info("scoring %s in process: %s", model.name, carrier.reason)
+        return write_in_process(platform.lake, job)
+    log.info("scoring %s on Spark: %s", model.name, carrier.reason)
+    from include.mlops.steps.score_on_spark import write_on_spark  # a night in process never loads pyspark
 
-    def __init__(self, platform: Platform, model: Model, run_id: str, sample: float | None) -> None:
-        self._platform, self._model, self._run_id, self._sample = platform, model, run_id, sample
-        self._keys = platform.specs.group(model.features.group).keys
-        self._at = datetime.now(UTC)
-        self._serving: dict[int, _Serving] = {}
-        self._snapshots: dict[str, int | None] = {}
-
-    def serving(self, number: int) -> _Serving:
-        if number not in self._serving:
-            record = self._platform.registry.version(self._model.name, number)
-            predictor = load(self._platform.registry.model_file(record))
-            self._serving[number] = _Serving(record, predictor, record.tag(FEATURES_TABLE))
-        return self._serving[number]
-
-    def partition(self, ds: date, serving: _Serving, published_rows: int) -> _Partition:
-        """One day's predictions, gated. Raises ScoreGateFailed, FeaturesUnusable."""
-        record, features = serving.record, serving.features
-        if features not in self._snapshots:
-            self._snapshots[features] = self._platform.lake.snapshot(features)
-        snapshot = self._snapshots[features]
-        seen = ds in record.window or ds in record.holdout
-        columns = list(dict.fromkeys([*self._keys, *serving.predictor.columns]))
-        scored: list[pa.RecordBatch] = []
-        for batch in self._platform.lake.batches(features, Interval.day(ds), columns, snapshot):
-            rows = batch if self._sample is None else batch.filter(in_sample(batch, self._keys, self._sample))
-            scored.append(self._shape(rows, serving.predictor.predict(rows), ds, record.number, seen=seen))
-        table = pa.Table.from_batches(scored)
-        summary = _summary(table, published_rows if self._sample is None else table.num_rows)
-        gate = self._model.scoring
-        reasons = refusals(summary, gate.minimum, gate.maximum, gate.min_distinct)
-        if reasons:
-            raise ScoreGateFailed(
-                f"predictions of {self._model.name} v{record.number} for {ds} were refused: {'; '.join(reasons)}. "
-                f"Nothing was published; look at {features} of {ds}, then score it again"
-            )
-        return _Partition(ds, serving, snapshot, table, summary, seen)
-
-    def _shape(
-        self, rows: pa.RecordBatch, scores: NDArray[np.float64], ds: date, version: int, *, seen: bool
-    ) -> pa.RecordBatch:
-        columns = {key: rows.column(key) for key in self._keys}
-        columns[SCORE] = pa.array(scores, pa.float64(), from_pandas=True)
-        same = {
-            "model_version": pa.scalar(version, pa.int32()),
-            "run_id": pa.scalar(self._run_id),
-            "scored_at": pa.scalar(self._at, pa.timestamp("us", tz="UTC")),
-            "in_sample": pa.scalar(seen),
-            "ds": pa.scalar(ds, pa.date32()),
-        }
-        columns |= {name: pa.repeat(value, rows.num_rows) for name, value in same.items()}
-        return pa.RecordBatch.from_pydict(columns)
+    return write_on_spark(platform.lake, platform.spark, job, columns)
 
 
-def _summary(table: pa.Table, expected: int) -> ScoreSummary:
-    scores = table[SCORE]
-    bounds = pc.min_max(scores).as_py()
-    distinct = pc.count_distinct(scores).as_py()
-    return ScoreSummary(expected, table.num_rows, scores.null_count, distinct, bounds["min"], bounds["max"])
-
-
-def _commit(platform: Platform, model: Model, passed: Collection[_Partition], run_id: str) -> None:
+def _columns(platform: Platform, model: Model) -> dict[str, str]:
+    """The table of predictions: keys, score, how each row was made, and the day."""
     group = platform.specs.group(model.features.group)
-    columns: dict[str, str] = {key: group.publishes[key] for key in group.keys}
-    columns |= {SCORE: "double", "model_version": "int", "run_id": "string", "scored_at": "timestamp"}
-    columns |= {"in_sample": "boolean", "ds": "date"}
-    platform.lake.create(model.predictions, columns)
-    ensure_latest(platform.lake, model.predictions)
-    rows = pa.concat_tables(p.table for p in passed)
-    snapshot = platform.lake.replace(model.predictions, rows, [p.ds for p in passed])
+    return {**{key: group.publishes[key] for key in group.keys}, SCORE: "double", **STAMPS, DAY: "date"}
+
+
+def _judged(
+    model: Model,
+    job: Job,
+    summaries: Mapping[date, ScoreSummary],
+    failures: Mapping[date, str],
+    expected: Mapping[date, int] | None,
+) -> tuple[dict[date, ScoreSummary], dict[date, str]]:
+    """The days that pass the gate, and why the others do not. A sample has no number of rows to be `expected`."""
+    passed: dict[date, ScoreSummary] = {}
+    refused = dict(failures)
+    gate = model.scoring
+    for ds, found in summaries.items():
+        rows = found.rows if expected is None else expected[ds]
+        reasons = refusals(found, rows, gate.minimum, gate.maximum, gate.min_distinct)
+        if not reasons:
+            passed[ds] = found
+            continue
+        serving = job.days[ds]
+        refused[ds] = ScoreGateFailed(
+            f"predictions of {model.name} v{serving.record.number} for {ds} were refused: {'; '.join(reasons)}. "
+            f"Nothing was published; look at {serving.features} of {ds}, then score it again"
+        ).line()
+    return passed, refused
+
+
+def _record(platform: Platform, model: Model, job: Job, passed: Mapping[date, ScoreSummary], snapshot: int) -> None:
     meaning = model_meaning(model)
     platform.ledger.publications.record(
         Publication(
             dataset=model.predictions,
-            ds=p.ds,
-            rows=p.table.num_rows,
+            ds=ds,
+            rows=found.rows,
             meaning=meaning,
-            run_id=run_id,
+            run_id=job.run_id,
             snapshot_id=snapshot,
-            inputs={p.serving.features: {"snapshot_id": p.snapshot}},
-            version=p.version,
-            in_sample=p.in_sample,
+            inputs={job.days[ds].features: {"snapshot_id": job.days[ds].snapshot}},
+            version=job.days[ds].record.number,
+            in_sample=job.days[ds].saw(ds),
         )
-        for p in passed
+        for ds, found in passed.items()
     )
-    for p in passed:
-        bounds = {"minimum": p.summary.minimum, "maximum": p.summary.maximum}
-        values = {"rows": float(p.table.num_rows), "mean": p.mean, **bounds}
-        platform.ledger.monitoring.record(model.name, p.ds, "score", values, p.version, run_id)
-    days = [p.ds for p in passed]
-    log.info("scored %s, %d day(s) from %s to %s: %d rows", model.name, len(days), min(days), max(days), rows.num_rows)
+    for ds, found in passed.items():
+        values = {"rows": float(found.rows), "mean": found.mean, "minimum": found.minimum, "maximum": found.maximum}
+        platform.ledger.monitoring.record(model.name, ds, "score", values, job.days[ds].record.number, job.run_id)
+    rows = sum(found.rows for found in passed.values())
+    log.info("scored %s, %d day(s) from %s to %s: %d rows", model.name, len(passed), min(passed), max(passed), rows)

@@ -129,16 +129,17 @@ def test_scoring_again_replaces_and_changes_only_run_and_time(world: World) -> N
 
 KILLED = """
 import os, signal, sys
+from include.mlops.lake.drafts import Draft
 from tests.integration.scoring.world import World
 *place, point = sys.argv[1:]
 world = World.of(*place)
-rooms = {"replace": world.platform.lake, "record": world.platform.ledger.publications}
+rooms = {"publish": Draft, "record": world.platform.ledger.publications}
 setattr(rooms[point], point, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 world.score(17, 18, "killed")
 """
 
 
-@pytest.mark.parametrize(("point", "visible"), [("replace", [16, 17]), ("record", [16, 17, 18])])
+@pytest.mark.parametrize(("point", "visible"), [("publish", [16, 17]), ("record", [16, 17, 18])])
 def test_killed_before_the_commit_or_before_its_record_and_run_again_equals_a_clean_run(
     world: World, another_world: Callable[[], World], point: str, visible: list[int]
 ) -> None:

@@ -125,9 +125,11 @@ class World:
     model: Model
 
     @classmethod
-    def of(cls, state: str | Path, mlflow_url: str, name: str, *, labels: FeatureGroup = OUTCOMES) -> World:
-        """Opened by subprocesses too."""
-        settings = Settings(state=Path(state), mlflow_url=mlflow_url, sample_rows=300)
+    def of(
+        cls, state: str | Path, mlflow_url: str, name: str, *, labels: FeatureGroup = OUTCOMES, **places: str
+    ) -> World:
+        """Opened by subprocesses too. `places` are settings, such as another catalog."""
+        settings = Settings(**places, state=Path(state), mlflow_url=mlflow_url, sample_rows=300)
         specs = Specs({"flights": FLIGHTS, "outcomes": labels}, {})
         return cls(Platform(settings, specs), late_flights(name))
 

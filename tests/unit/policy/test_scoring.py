@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from include.mlops.policy.scoring import ScoreSummary, refusals
 
-GOOD = ScoreSummary(expected_rows=100, rows=100, nulls=0, distinct=80, minimum=0.1, maximum=0.9)
+GOOD = ScoreSummary(rows=100, nulls=0, distinct=80, minimum=0.1, maximum=0.9, mean=0.5)
 
 
 def test_good_predictions_are_not_refused() -> None:
-    assert refusals(GOOD, 0.0, 1.0, 2) == []
+    assert refusals(GOOD, 100, 0.0, 1.0, 2) == []
 
 
 @pytest.mark.parametrize(
@@ -29,30 +29,30 @@ def test_good_predictions_are_not_refused() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_what_was_expected_and_found(found: ScoreSummary, reason: str) -> None:
-    assert refusals(found, 0.0, 1.0, 2) == [reason]
+    assert refusals(found, 100, 0.0, 1.0, 2) == [reason]
 
 
 def test_every_reason_is_listed() -> None:
-    found = ScoreSummary(expected_rows=10, rows=9, nulls=9, distinct=0, minimum=None, maximum=None)
-    assert len(refusals(found, 0.0, 1.0, 2)) == 3
+    found = ScoreSummary(rows=9, nulls=9, distinct=0, minimum=None, maximum=None, mean=None)
+    assert len(refusals(found, 10, 0.0, 1.0, 2)) == 3
 
 
 def test_bounds_are_open_unless_the_specification_sets_them_and_may_be_touched() -> None:
-    assert refusals(replace(GOOD, minimum=-1e9, maximum=1e9), None, None, 2) == []
-    assert refusals(replace(GOOD, minimum=0.0, maximum=1.0), 0.0, 1.0, 2) == []
+    assert refusals(replace(GOOD, minimum=-1e9, maximum=1e9), 100, None, None, 2) == []
+    assert refusals(replace(GOOD, minimum=0.0, maximum=1.0), 100, 0.0, 1.0, 2) == []
 
 
 def test_an_infinite_score_is_refused_without_any_bound() -> None:
-    assert "expected finite scores" in refusals(replace(GOOD, maximum=float("inf")), None, None, 2)[0]
+    assert "expected finite scores" in refusals(replace(GOOD, maximum=float("inf")), 100, None, None, 2)[0]
 
 
 def test_a_day_without_rows_is_published_where_its_features_had_none() -> None:
-    empty = ScoreSummary(expected_rows=0, rows=0, nulls=0, distinct=0, minimum=None, maximum=None)
-    assert refusals(empty, 0.0, 1.0, 2) == []
-    assert refusals(replace(empty, expected_rows=5), 0.0, 1.0, 2)
+    empty = ScoreSummary(rows=0, nulls=0, distinct=0, minimum=None, maximum=None, mean=None)
+    assert refusals(empty, 0, 0.0, 1.0, 2) == []
+    assert refusals(empty, 5, 0.0, 1.0, 2)
 
 
 @given(st.integers(0, 5), st.integers(1, 5))
 def test_fewer_rows_than_different_scores_are_asked_for_are_not_constant(rows: int, min_distinct: int) -> None:
-    found = ScoreSummary(rows, rows, 0, min(rows, 1), 0.5 if rows else None, 0.5 if rows else None)
-    assert bool(refusals(found, 0.0, 1.0, min_distinct)) == (rows >= min_distinct > 1)
+    found = ScoreSummary(rows, 0, min(rows, 1), *[0.5 if rows else None] * 3)
+    assert bool(refusals(found, rows, 0.0, 1.0, min_distinct)) == (rows >= min_distinct > 1)
