@@ -17,6 +17,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import Table
+from pyiceberg.types import StringType
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -93,12 +94,15 @@ class Lake:
     def batches(
         self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Rows of those days as record batches, in no particular order; at least one batch, perhaps without rows."""
+        """Rows of those days as record batches, in no particular order, texts dictionary-encoded; at least one batch,
+        perhaps without rows.
+        """
         with available():
             selected = tuple(columns) if columns else ("*",)
             scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
-            reader = scan.to_arrow_batch_reader()
-            schema = _plain(reader.schema)
+            texts = tuple(f.name for f in scan.projection().fields if isinstance(f.field_type, StringType))
+            reader = scan.to_arrow_batch_reader(dictionary_columns=texts)
+            schema = _encoded(reader.schema)
             yield pa.RecordBatch.from_pylist([], schema=schema)
             yield from (batch.cast(schema) for batch in reader)
 
@@ -151,6 +155,17 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     """One type for texts: files give `string` or `large_string`, depending on who wrote them."""
     kinds = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
     return pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in schema])
+
+
+def _encoded(schema: pa.Schema) -> pa.Schema:
+    """As `_plain`, with every text dictionary-encoded, whether its file was or not."""
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([field.with_type(kind) if _is_text(field.type) else field for field in schema])
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
 def _tag_unless_there(table: Table, snapshot_id: int, tag: str) -> None:

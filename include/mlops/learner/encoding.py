@@ -86,8 +86,10 @@ def _vocabulary(name: str, values: pa.ChunkedArray) -> tuple[str, ...]:
 def _codes(name: str, values: Any, vocabulary: tuple[str, ...]) -> Matrix:
     if not _is_text(_value_type(values.type)) and not pa.types.is_null(values.type):
         raise FeaturesUnusable(f"column '{name}': expected texts, as when the model was trained, found {values.type}")
-    found = pc.index_in(pc.cast(values, pa.string()), value_set=pa.array(vocabulary, pa.string()))
-    return _floats(found)
+    known = pa.array(vocabulary, pa.string())
+    if isinstance(values, pa.DictionaryArray):  # a few texts are looked up, not all rows
+        return _floats(pc.take(pc.index_in(pc.cast(values.dictionary, pa.string()), value_set=known), values.indices))
+    return _floats(pc.index_in(pc.cast(values, pa.string()), value_set=known))
 
 
 def _numbers(name: str, values: Any) -> Matrix:
