@@ -17,7 +17,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from include.mlops.learner.predict import Predictor
-from include.mlops.learner.tasks import SCORE
+from include.mlops.spec.tasks import SCORE
 
 ENOUGH = 300
 """Rows from which like is compared with like, and from which chance alone hardly moves a distance."""

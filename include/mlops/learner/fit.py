@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from include.mlops.errors import SettingsError, TrainingFailed
 from include.mlops.learner.encoding import Encoder, Matrix
 from include.mlops.learner.predict import ENCODER
-from include.mlops.learner.tasks import TASKS, Task
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import TASKS, Task
 
 OnRound = Callable[[int, Mapping[str, float]], None]
 """Called after each round with its number (from 1) and the holdout's metrics."""
@@ -102,7 +102,6 @@ def _boost(
     watched = _data(encoder.encode(holdout.rows), holdout.labels, encoder, recipe, ref=data)
     parameters = {
         "tree_method": "hist",
-        **(task.parameters or {}),
         **recipe.parameters,
         "objective": task.objective,
         "eval_metric": list(task.round_metrics.values()),
@@ -168,8 +167,8 @@ def _require_examples(training: Examples, holdout: Examples, task: Task) -> None
             raise TrainingFailed(
                 f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
             )
-        found = np.unique(examples.labels) if task.label_values else None
-        if found is not None and len(found) < len(task.label_values or ()):
+        found = np.unique(examples.labels)
+        if len(found) < len(task.label_values):
             raise TrainingFailed(
                 f"expected both classes in the {part}, found only {found[0]:g} in {len(examples.labels)} rows; "
                 "look at label.expression, or take a longer window or holdout"

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.mlops.errors import TrainingFailed
-from include.mlops.learner.tasks import TASKS
 from include.mlops.spec.expression import Expression
+from include.mlops.spec.tasks import TASKS
 
 _OPERATIONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: pc.add, ast.Sub: pc.subtract, ast.Mult: pc.multiply, ast.Div: pc.divide, ast.USub: pc.negate,
@@ -72,7 +72,7 @@ def _require_fit(expression: Expression, values: Any, task: str) -> None:
             f"label '{expression}': expected finite numbers, found {int((~np.isfinite(known)).sum())} that are not"
         )
     allowed = TASKS[task].label_values
-    if allowed is not None and not np.isin(known, allowed).all():
+    if allowed and not np.isin(known, allowed).all():
         other = known[~np.isin(known, allowed)][0]
         numbers = " and ".join(f"{value:g}" for value in allowed)
         raise TrainingFailed(

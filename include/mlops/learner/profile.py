@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from include.mlops.learner.encoding import Rows
 from include.mlops.learner.fit import Examples
 from include.mlops.learner.predict import Predictor
-from include.mlops.learner.tasks import SCORE
+from include.mlops.spec.tasks import SCORE
 
 LABEL = "label"
 _CHUNK = 100_000

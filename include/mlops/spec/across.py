@@ -12,6 +12,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.finding import Fault
 from include.mlops.spec.model import Model
 from include.mlops.spec.nearest import allowed
+from include.mlops.spec.tasks import TASKS
 
 Groups = Mapping[str, FeatureGroup]
 _FEATURE_TYPES = ("string", "int", "long", "double", "boolean")
@@ -125,9 +126,8 @@ def _expression_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
     except ValueError as error:
         yield Fault(loc, str(error))
         return
-    wanted = {"binary": "true or false", "regression": "a number"}
-    if _has(model, "task") and kind != wanted[model.task]:
-        yield Fault(loc, f"expected {wanted[model.task]} for the task {model.task}, found {kind}")
+    if _has(model, "task") and kind != TASKS[model.task].label:
+        yield Fault(loc, f"expected {TASKS[model.task].label} for the task {model.task}, found {kind}")
 
 
 def _leaks(model: Model, features: FeatureGroup, groups: Groups) -> list[Fault]:

@@ -12,18 +12,7 @@ from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.nearest import allowed
-
-Task = Literal["binary", "regression"]
-METRICS: dict[str, dict[str, bool]] = {
-    "binary": {"roc_auc": True, "average_precision": True, "log_loss": False, "brier": False},
-    "regression": {"rmse": False, "mae": False, "r2": True},
-}
-"""For each task its metrics, and whether more is better."""
-RANGES: dict[str, tuple[float, float]] = {
-    "roc_auc": (0, 1), "average_precision": (0, 1), "log_loss": (0, inf), "brier": (0, 1),
-    "rmse": (0, inf), "mae": (0, inf), "r2": (-inf, 1),
-}  # fmt: skip
-"""Values that a metric can take."""
+from include.mlops.spec.tasks import TASKS, Metric, TaskName
 
 
 class Features(Spec):
@@ -166,7 +155,7 @@ class Model(Spec):
     name: Name
     owner: str = Field(min_length=1)
     description: str = ""
-    task: Task
+    task: TaskName
     features: Features
     label: Label
     training: Training
@@ -182,18 +171,17 @@ class Model(Spec):
         task = info.data.get("task")
         if task is None:
             return gate
-        metrics = METRICS[task]
+        metrics = TASKS[task].metrics
         if gate.metric not in metrics:
             raise Faults([Fault(("gate", "metric"), allowed(f"metric for the task {task}", gate.metric, metrics))])
-        key, better = ("minimum", "more") if metrics[gate.metric] else ("maximum", "less")
+        metric = metrics[gate.metric]
+        key, better = ("minimum", "more") if metric.higher_is_better else ("maximum", "less")
         bound = getattr(gate, key)
         if bound is None:
             raise Faults([Fault(("gate", key), f"missing; {better} is better for {gate.metric}, so it needs a {key}")])
-        low, high = RANGES[gate.metric]
-        if not low <= bound <= high:
-            raise Faults(
-                [Fault(("gate", key), f"expected {_range(low, high)}, what {gate.metric} can be, found {bound:g}")]
-            )
+        if not metric.low <= bound <= metric.high:
+            message = f"expected {_range(metric)}, what {gate.metric} can be, found {bound:g}"
+            raise Faults([Fault(("gate", key), message)])
         return gate
 
     @property
@@ -209,7 +197,7 @@ class Model(Spec):
 
     @property
     def higher_is_better(self) -> bool:
-        return METRICS[self.task][self.gate.metric]
+        return TASKS[self.task].metrics[self.gate.metric].higher_is_better
 
     def training_days(self, last_labelled: Interval) -> tuple[Interval, Interval]:
         """(training window, holdout), the holdout ending on the last day of `last_labelled`."""
@@ -218,7 +206,9 @@ class Model(Spec):
         return window, holdout
 
 
-def _range(low: float, high: float) -> str:
-    if high == inf:
-        return f"a number from {low:g} on"
-    return f"a number up to {high:g}" if low == -inf else f"a number from {low:g} to {high:g}"
+def _range(metric: Metric) -> str:
+    if metric.high == inf:
+        return f"a number from {metric.low:g} on"
+    if metric.low == -inf:
+        return f"a number up to {metric.high:g}"
+    return f"a number from {metric.low:g} to {metric.high:g}"

@@ -17,12 +17,12 @@ from include.mlops.alerts.alert import Alert
 from include.mlops.errors import NotReady
 from include.mlops.learner.distance import ENOUGH, alike, by_chance, comparable, distance, gap, is_text
 from include.mlops.learner.profile import draw, from_parquet
-from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.monitoring import Verdict
 from include.mlops.policy.drift import ColumnDrift, confirm, judge_night
 from include.mlops.registry.version import Version
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import SCORE
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.report import keep
 from include.mlops.steps.training_record import FEATURES_TABLE, IMPORTANCES, REFERENCE, USUAL

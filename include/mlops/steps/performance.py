@@ -15,12 +15,12 @@ from include.mlops.errors import MlopsError, NotReady
 from include.mlops.learner.evaluate import evaluate
 from include.mlops.learner.labels import labels
 from include.mlops.learner.profile import LABEL
-from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.monitoring import Verdict
 from include.mlops.policy.drift import confirm
 from include.mlops.policy.performance import fell
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import SCORE
 from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)

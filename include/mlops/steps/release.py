@@ -130,9 +130,7 @@ def _compare(
     if not len(kept):
         return None
     labels, of_champion = examples.labels[kept], rival.predictor.predict(rows)
-    found = compare(
-        model.task, model.gate.metric, labels, scores[kept], of_champion, model.gate.confidence, model.training.seed
-    )
+    found = compare(model.gate.metric, labels, scores[kept], of_champion, model.gate.confidence, model.training.seed)
     value = evaluate(model.task, labels, of_champion)[model.gate.metric]
     seen = _within(rows.column("ds"), rival.version.window)
     return Comparison(

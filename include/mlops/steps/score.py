@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from include.mlops.errors import FeaturesUnusable, NoLiveVersion, NotReady, PartitionsFailed, ScoreGateFailed
 from include.mlops.lake.views import ensure_latest
 from include.mlops.learner.predict import Predictor, load
 from include.mlops.learner.profile import hashes
-from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.publications import Publication
 from include.mlops.policy.scoring import ScoreSummary, refusals
 from include.mlops.registry.version import Version
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import SCORE
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training_record import FEATURES_TABLE
 
@@ -173,7 +172,7 @@ class _Scorer:
         scored: list[pa.RecordBatch] = []
         for batch in self._platform.lake.batches(features, Interval.day(ds), columns, snapshot):
             rows = batch if self._sample is None else batch.filter(in_sample(batch, self._keys, self._sample))
-            scored.append(self._shape(rows, serving.predictor.predict(rows), ds, record.number, seen=seen))
+            scored.append(self._shape(rows, serving.predictor.outputs(rows), ds, record.number, seen=seen))
         table = pa.Table.from_batches(scored)
         summary = _summary(table, published_rows if self._sample is None else table.num_rows)
         gate = self._model.scoring
@@ -186,10 +185,9 @@ class _Scorer:
         return _Partition(ds, serving, snapshot, table, summary, seen)
 
     def _shape(
-        self, rows: pa.RecordBatch, scores: NDArray[np.float64], ds: date, version: int, *, seen: bool
+        self, rows: pa.RecordBatch, outputs: Mapping[str, pa.Array], ds: date, version: int, *, seen: bool
     ) -> pa.RecordBatch:
-        columns = {key: rows.column(key) for key in self._keys}
-        columns[SCORE] = pa.array(scores, pa.float64(), from_pandas=True)
+        columns = {key: rows.column(key) for key in self._keys} | dict(outputs)
         same = {
             "model_version": pa.scalar(version, pa.int32()),
             "run_id": pa.scalar(self._run_id),
@@ -208,11 +206,12 @@ def _summary(table: pa.Table, expected: int) -> ScoreSummary:
     return ScoreSummary(expected, table.num_rows, scores.null_count, distinct, bounds["min"], bounds["max"])
 
 
-def _commit(platform: Platform, model: Model, passed: Collection[_Partition], run_id: str) -> None:
+def _commit(platform: Platform, model: Model, passed: Sequence[_Partition], run_id: str) -> None:
     group = platform.specs.group(model.features.group)
     columns: dict[str, str] = {key: group.publishes[key] for key in group.keys}
-    columns |= {SCORE: "double", "model_version": "int", "run_id": "string", "scored_at": "timestamp"}
-    columns |= {"in_sample": "boolean", "ds": "date"}
+    columns |= passed[0].serving.predictor.output_types
+    columns |= {"model_version": "int", "run_id": "string", "scored_at": "timestamp", "in_sample": "boolean"}
+    columns |= {"ds": "date"}
     platform.lake.create(model.predictions, columns)
     ensure_latest(platform.lake, model.predictions)
     rows = pa.concat_tables(p.table for p in passed)

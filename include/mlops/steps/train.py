@@ -110,7 +110,7 @@ def _fit_and_register(
         }
     )
     return run.register(
-        told.artifact(fitted, holdout.rows),
+        told.artifact(fitted, predictor, holdout.rows),
         told.version_tags(planned, as_of, metrics, sha256),
         told.description(model, as_of, planned, parts, metrics),
     )
