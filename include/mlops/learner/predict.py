@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from include.mlops.errors import FeaturesUnusable
 from include.mlops.learner.encoding import Encoder, Rows
-from include.mlops.spec.tasks import PREDICTED, SCORE, output_columns, score_of
+from include.mlops.spec.tasks import PREDICTED, SCORE, WATCHED, output_columns, score_of
 
 ENCODER, CLASSES = "mlops_encoder", "mlops_classes"
 """The attributes of a model file."""
@@ -47,6 +47,11 @@ class Predictor:
     def output_types(self) -> dict[str, str]:
         """The columns of `outputs`, with the lake's types."""
         return output_columns(self.classes)
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Those of `outputs` whose drift is measured: the score, and the class where there is one."""
+        return tuple(name for name in WATCHED if name in self.output_types)
 
     def outputs(self, rows: Rows) -> dict[str, pa.Array]:
         """What is published of each row, by column; null where the model gave no number. Raises FeaturesUnusable."""

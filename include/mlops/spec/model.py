@@ -31,11 +31,24 @@ class Features(Spec):
 
 
 class Label(Spec):
-    """What is predicted: an expression over a group's columns, joined on the entity keys and ds."""
+    """What is predicted: an expression over a group's columns, joined on the entity keys and ds.
+
+    `classes` are the texts that it gives, for a task that names them; their order is that of the codes.
+    """
 
     group: Name
     expression: Expression
+    classes: tuple[Column, ...] = ()
     due_after: Duration = 1
+
+    @field_validator("classes")
+    @classmethod
+    def _told_apart(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := repeated(classes, apart_from_case=True):
+            raise ValueError(f"expected classes that differ in more than case, found {', '.join(twice)}")
+        if 0 < len(classes) < 3:
+            raise ValueError(f"expected at least 3 classes, found {len(classes)}; two are a condition and task: binary")
+        return classes
 
 
 class Training(Spec):
@@ -66,7 +79,7 @@ class Training(Spec):
             "nthread": "threads",
             "n_jobs": "threads",
             "device": "device",
-            "objective": "task",
+            "num_class": "label.classes",
             "num_boost_round": "rounds",
             "n_estimators": "rounds",
         }
@@ -140,8 +153,8 @@ class Retraining(Spec):
     labelled_days: Annotated[int, Field(ge=0)] | None = None
     """Days with labels since the shift began, before it may retrain. By default three more than the holdout: the newest
     days judge, and the ones before them must show the shift to the training."""
-    performance_drop: Annotated[Number, Field(gt=0)] = 0.05
-    """How far (in the gate's metric) realised performance may fall below the holdout's."""
+    performance_drop: Annotated[Number, Field(gt=0)] | None = None
+    """How far (in the gate's metric) realised performance may fall below the holdout's. By default the metric's own."""
 
 
 class Alerts(Spec):
@@ -164,6 +177,32 @@ class Model(Spec):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()
+
+    @field_validator("label")
+    @classmethod
+    def _classes_of_the_task(cls, label: Label, info: ValidationInfo) -> Label:
+        task, loc = info.data.get("task"), ("label", "classes")
+        if task is None:
+            return label
+        if not TASKS[task].named_classes:
+            if label.classes:
+                named = ", ".join(name for name, found in TASKS.items() if found.named_classes)
+                raise Faults([Fault(loc, f"the task {task} has none; leave them out, or set task: {named}")])
+            return label
+        if not label.classes:
+            raise Faults([Fault(loc, f"missing; the task {task} needs them, such as [on_time, late, very_late]")])
+        if unknown := [text for text in label.expression.texts if text not in label.classes]:
+            raise Faults([Fault(("label", "expression"), allowed("class", text, label.classes)) for text in unknown])
+        return label
+
+    @field_validator("training")
+    @classmethod
+    def _objective_of_the_task(cls, training: Training, info: ValidationInfo) -> Training:
+        task, asked = info.data.get("task"), training.parameters.get("objective")
+        if task is not None and asked is not None and asked not in TASKS[task].objectives:
+            message = allowed(f"objective for the task {task}", str(asked), TASKS[task].objectives)
+            raise Faults([Fault(("training", "parameters", "objective"), message)])
+        return training
 
     @field_validator("gate")
     @classmethod
@@ -196,8 +235,18 @@ class Model(Spec):
         return self.training.holdout + 3 if asked is None else asked
 
     @property
+    def metric(self) -> Metric:
+        """That of the gate."""
+        return TASKS[self.task].metrics[self.gate.metric]
+
+    @property
     def higher_is_better(self) -> bool:
-        return TASKS[self.task].metrics[self.gate.metric].higher_is_better
+        return self.metric.higher_is_better
+
+    def performance_drop(self, promised: float) -> float:
+        """How far the gate's metric may fall below what the holdout `promised`, in its own unit."""
+        asked = self.retraining.performance_drop
+        return self.metric.drop * (promised if self.metric.relative else 1) if asked is None else asked
 
     def training_days(self, last_labelled: Interval) -> tuple[Interval, Interval]:
         """(training window, holdout), the holdout ending on the last day of `last_labelled`."""

@@ -38,6 +38,38 @@ def test_a_binary_metric_is_scikit_learns_also_with_ties_and_weights(name: str) 
     _agree(getattr(ours, name), BINARY[name], LABELS, SCORES)
 
 
+def _hard(metric: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Of the most probable class."""
+    return lambda codes, chances, **weights: metric(codes, chances.argmax(axis=1), **options, **weights)
+
+
+MULTICLASS: dict[str, Callable[..., Any]] = {
+    "accuracy": _hard(theirs.accuracy_score),
+    "balanced_accuracy": _hard(theirs.balanced_accuracy_score),
+    "f1_macro": _hard(theirs.f1_score, average="macro"),
+    "roc_auc_ovr": lambda codes, chances, **weights: theirs.roc_auc_score(
+        codes, chances, multi_class="ovr", average="macro", **weights
+    ),
+    "log_loss": theirs.log_loss,
+}
+CODES = RANDOM.integers(0, 3, 500).astype(float)
+_RAW = RANDOM.random((500, 3)) + 0.5 * np.eye(3)[CODES.astype(int)]
+CHANCES = _RAW / _RAW.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", MULTICLASS)
+def test_a_metric_of_classes_is_scikit_learns_also_with_weights(name: str) -> None:
+    _agree(getattr(ours, name), MULTICLASS[name], CODES, CHANCES)
+
+
+def test_classes_that_do_not_occur_count_neither_for_nor_against() -> None:
+    found = evaluate("multiclass", np.minimum(CODES, 1), np.column_stack([CHANCES[:, :2], np.zeros(500)]))
+    assert found["balanced_accuracy"] == pytest.approx(
+        theirs.balanced_accuracy_score(np.minimum(CODES, 1), CHANCES[:, :2].argmax(axis=1))
+    )
+    assert np.isnan(found["roc_auc_ovr"])
+
+
 @pytest.mark.parametrize("name", REGRESSION)
 def test_a_regression_metric_is_scikit_learns_also_with_weights(name: str) -> None:
     _agree(getattr(ours, name), REGRESSION[name], VALUES, GUESSES)
@@ -51,10 +83,9 @@ def _agree(
     assert weighted(WEIGHTS) == pytest.approx(other(labels, scores, sample_weight=WEIGHTS), abs=1e-12)
 
 
-def test_each_metric_of_the_registry_has_its_function_and_its_peer() -> None:
-    for task, peers in (("binary", BINARY), ("regression", REGRESSION)):
-        assert set(peers) == set(TASKS[task].metrics)
-        assert all(callable(getattr(ours, name)) for name in TASKS[task].metrics)
+def test_each_metric_of_the_registry_has_its_peer() -> None:
+    peers = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
+    assert {task: set(found.metrics) for task, found in TASKS.items()} == {task: set(p) for task, p in peers.items()}
 
 
 def test_a_ranking_metric_of_one_class_is_not_a_number() -> None:
