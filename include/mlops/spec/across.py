@@ -12,7 +12,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.finding import Fault
 from include.mlops.spec.model import Model
 from include.mlops.spec.nearest import allowed
-from include.mlops.spec.tasks import TASKS
+from include.mlops.spec.tasks import TASKS, WATCHED
 
 Groups = Mapping[str, FeatureGroup]
 _FEATURE_TYPES = ("string", "int", "long", "double", "boolean")
@@ -96,6 +96,8 @@ def _feature_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
         return  # what an older version published is not in the file any more
     for number, column in enumerate(model.features.columns):
         loc = ("features", "columns", number)
+        if column in WATCHED:
+            yield Fault(loc, f"'{column}' is a column of the predictions; publish the feature under another name")
         if column not in group.publishes:
             yield Fault(loc, allowed(f"column of {group.name}", column, group.publishes))
         elif group.publishes[column] not in _FEATURE_TYPES:

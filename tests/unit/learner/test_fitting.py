@@ -114,9 +114,7 @@ def test_a_regression_is_fitted_to_values() -> None:
 
 def test_one_class_is_refused() -> None:
     ones = Examples(TRAINING.rows, np.ones(TRAINING.rows.num_rows))
-    with pytest.raises(
-        TrainingFailed, match="2 classes in the training window, found only 1 in 3000 rows, none of 0"
-    ):
+    with pytest.raises(TrainingFailed, match="2 classes in the training window, found only 1 in 3000 rows, none of 0"):
         _fit(training=ones)
     with pytest.raises(TrainingFailed, match="at least 2 classes in the holdout"):
         _fit(holdout=ones)

@@ -263,6 +263,8 @@ ACROSS = [
          "unknown column of flights 'carier'", "did you mean 'carrier'?", "Allowed: carrier, carrier_delay"),
     case("feature-of-type-date", L, "columns: [carrier,", "columns: [scheduled_on,", "columns", "features.columns[0]",
          "scheduled_on of type date", "numbers, booleans or texts"),
+    case("feature-named-like-the-predictions", L, "columns: [carrier,", "columns: [score,", "columns",
+         "features.columns[0]", "'score' is a column of the predictions", alone=False),
     case("version-not-reached", L, "  group: flights", "  group: flights\n  version: 3", "version",
          "features.version", "at most 2", "found 3"),
     case("label-column", L, "arr_delay > 15", "arr_dely > 15", "expression", "label.expression",
