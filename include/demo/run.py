@@ -174,17 +174,13 @@ class Demo:
         return f"{model.name} v{decision.version} {decision.outcome}: {decision.reason}"
 
     def _night_line(self, ds: date) -> str:
-        parts = []
+        labelled, parts = ds - timedelta(days=2), []
         for model in self._models:
-            found = summarise_model(self.platform, model, ds - timedelta(days=2))
+            found = summarise_model(self.platform, model, labelled)
             nights: dict[str, Any] = {night["ds"]: night for night in found["nights"]}
-            night, labelled = nights[str(ds)], nights.get(str(ds - timedelta(days=2)), {})
+            night, value = nights[str(ds)], nights.get(str(labelled), {}).get("realised")
             drifted = f" ({', '.join(night['drifted'][:2])})" if night["drifted"] else ""
-            realised = (
-                f", {found['metric']} of {labelled['ds']} {labelled['realised']:.3f}"
-                if labelled.get("realised")
-                else ""
-            )
+            realised = f", {found['metric']} of {labelled} {value:.3f}" if value is not None else ""
             parts.append(f"{model.name} v{night['version']}, drift {night['drift']}{drifted}{realised}")
         quarantined = f", {night['quarantined']} quarantined" if night["quarantined"] else ""
         return f"{night['rows']} rows{quarantined}; {'; '.join(parts)}"
