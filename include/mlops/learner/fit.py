@@ -99,7 +99,9 @@ def fit(training: Examples, holdout: Examples, recipe: Recipe, on_round: OnRound
         raise TrainingFailed(
             f"XGBoost refused to train: {reason}; look at training.parameters, found {dict(recipe.parameters)}"
         ) from error
-    booster.set_attr(**{ENCODER: encoder.to_json(), CLASSES: json.dumps(recipe.classes)})
+    booster.set_attr(**{ENCODER: encoder.to_json()})
+    if recipe.classes:
+        booster.set_attr(**{CLASSES: json.dumps(recipe.classes)})
     return Fitted(bytes(booster.save_raw("ubj")), digest, _importances(booster, encoder))
 
 
