@@ -60,7 +60,13 @@ OUTCOMES = _group("outcomes", {"late": "boolean"}, 1)
 
 
 def model(window: int = 7, holdout: int = 1, **changes: Any) -> Model:
-    training = {"window": f"{window}d", "holdout": f"{holdout}d", "rounds": 100, "threads": 2, **changes.pop("training", {})}
+    training = {
+        "window": f"{window}d",
+        "holdout": f"{holdout}d",
+        "rounds": 100,
+        "threads": 2,
+        **changes.pop("training", {}),
+    }
     return Model.model_validate(
         {
             "name": "late_trips",
@@ -85,7 +91,11 @@ def rows(ds: date, number: int) -> tuple[pa.Table, pa.Table]:
         columns[name] = pa.array([f"{name[:2].upper()}{n:03}" for n in range(many)]).take(pa.array(codes[name]))
     columns |= {name: pa.array(random.normal(size=number), mask=random.random(number) < 0.02) for name in NUMBERS}
     columns |= {name: random.integers(0, 24, number).astype("int32") for name in WHOLES}
-    risk = 0.2 * codes["carrier"] + 0.1 * columns["hour"] + np.nan_to_num(columns["number_0"].to_numpy(zero_copy_only=False))
+    risk = (
+        0.2 * codes["carrier"]
+        + 0.1 * columns["hour"]
+        + np.nan_to_num(columns["number_0"].to_numpy(zero_copy_only=False))
+    )
     late = risk + random.normal(size=number) > 4
     noon = pa.array([f"{ds}T12:00:00+00:00"]).cast(pa.timestamp("us", tz="UTC"))[0]
     times = {

@@ -64,7 +64,9 @@ def show(title: str, runs: Mapping[str, list[dict[str, Any]]], against: str, row
     print(f"{'':34}{'seconds':>9}{'ratio':>8}{'rows/s':>12}{'process':>10}{'memory':>11}")
     for name, found in runs.items():
         seconds = statistics.median(one["seconds"] for one in found)
-        ratio = statistics.median(one["seconds"] / peer["seconds"] for one, peer in zip(found, runs[against], strict=True))
+        ratio = statistics.median(
+            one["seconds"] / peer["seconds"] for one, peer in zip(found, runs[against], strict=True)
+        )
         speed = f"{rows / seconds:>12,.0f}" if rows else f"{'':12}"
         process = statistics.median(one["process"] for one in found)
         memory = max(one["bytes"] for one in found) / 2**30

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -142,7 +141,10 @@ def xgboost_spark(state: Path, told: dict[str, Any]) -> dict[str, Any]:
         codes = F.create_map(*(F.lit(part) for pair in enumerate(values) for part in reversed(pair)))
         frame = frame.withColumn(name, codes[F.col(name)].cast("double"))
     params = SparkXGBClassifier(
-        features_col=list(encoder.columns), feature_types=encoder.feature_types, enable_categorical=True, missing=float("nan")
+        features_col=list(encoder.columns),
+        feature_types=encoder.feature_types,
+        enable_categorical=True,
+        missing=float("nan"),
     )
     transformer = params._copyValues(SparkXGBClassifierModel(classifier))
     scored = transformer.transform(frame).select("trip", F.col("probability"))

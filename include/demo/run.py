@@ -17,16 +17,16 @@ from rich.console import Console
 
 from include.demo.airflow_api import FINISHED, AirflowApi, Run, until
 from include.demo.scenario import Scenario
-from include.demo.summary import MODEL, keep, show, summarise
+from include.demo.summary import keep, show, summarise, summarise_model
 from include.mlops.errors import MlopsError
 from include.mlops.local.airflow import ADMIN, admin_password
 from include.mlops.local.stack import LocalStack
 from include.mlops.settings import Settings
+from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 
 GROUPS = ("flight_outcomes", "airport_weather", "scheduled_flights")
-SCORE, PERFORMANCE, RETRAIN = f"score_{MODEL}", f"performance_{MODEL}", f"retrain_{MODEL}"
-DAGS = ("bulk", "deliver_alerts", *(f"ingest_{name}" for name in GROUPS), SCORE, PERFORMANCE, RETRAIN)
+OF_MODEL = ("score", "performance", "retrain")
 
 
 def run_demo(settings: Settings, nights: int, *, stay: bool, console: Console) -> None:
@@ -59,18 +59,21 @@ class Demo:
         self, settings: Settings, scenario: Scenario, airflow: AirflowApi, stack: LocalStack, console: Console
     ) -> None:
         self.platform = Platform(settings)
+        self._models = list(self.platform.specs.models.values())
+        of_models = [f"{what}_{model.name}" for model in self._models for what in OF_MODEL]
+        self._dags = ["bulk", "deliver_alerts", *(f"ingest_{name}" for name in GROUPS), *of_models]
         self._landing = Path(settings.landing)
         self._scenario, self._airflow, self._stack, self._console = scenario, airflow, stack, console
 
     def play(self) -> None:
         self._wait_for_dags()
         self._history()
-        self._first_version()
-        for name in DAGS:
+        self._first_versions()
+        for name in self._dags:
             self._airflow.unpause(name)
-        done = self.platform.ledger.publications.frontier(f"predictions.{MODEL}")
+        scored = [self.platform.ledger.publications.frontier(model.predictions) for model in self._models]
         for number, ds in enumerate(self._scenario.dates(), 1):
-            if done is None or ds > done:
+            if any(last is None or ds > last for last in scored):
                 self._night(number, ds)
             else:
                 self._console.print(f"night {number}/{self._scenario.nights} {ds} is there already")
@@ -78,7 +81,9 @@ class Demo:
     def _wait_for_dags(self) -> None:
         with self._console.status("Airflow parses the DAGs"):
             until(
-                lambda: set(DAGS) <= self._airflow.known() or self._airflow.import_errors(), 120, "the DAGs in Airflow"
+                lambda: set(self._dags) <= self._airflow.known() or self._airflow.import_errors(),
+                120,
+                "the DAGs in Airflow",
             )
         if errors := self._airflow.import_errors():
             raise MlopsError("expected DAGs without import errors, found:\n" + "\n".join(errors))
@@ -106,16 +111,16 @@ class Demo:
             rows = sum(publication.rows for publication in published.values())
             _tell(self._console, "history", f"{name} {interval}: {rows:,} rows", began)
 
-    def _first_version(self) -> None:
-        if self.platform.ledger.releases.intervals(MODEL):
-            return
-        began = time.monotonic()
-        self._airflow.unpause(RETRAIN)
-        run = self._airflow.trigger(
-            RETRAIN, key=str(self._scenario.trained_as_of), conf={"reason": "the first version"}
-        )
-        self._finish(run, "training, registration and release of the first version")
-        _tell(self._console, "training", self._newest_release(), began)
+    def _first_versions(self) -> None:
+        for model in self._models:
+            if self.platform.ledger.releases.intervals(model.name):
+                continue
+            began = time.monotonic()
+            self._airflow.unpause(f"retrain_{model.name}")
+            as_of, conf = str(self._scenario.trained_as_of), {"reason": "the first version"}
+            run = self._airflow.trigger(f"retrain_{model.name}", key=as_of, conf=conf)
+            self._finish(run, f"training, registration and release of the first version of {model.name}")
+            _tell(self._console, "training", self._newest_release(model), began)
 
     def _night(self, number: int, ds: date) -> None:
         """Land the schedule of `ds`; the scheduler's runs that wait for it go on by themselves.
@@ -126,7 +131,11 @@ class Demo:
         label = f"night {number}/{self._scenario.nights} {ds}"
         key = {name: ds - timedelta(days=self.platform.specs.group(name).schedule.delay) for name in GROUPS}
         ingests = [(f"ingest_{name}", key[name]) for name in GROUPS]
-        scores = [(SCORE, ds), (PERFORMANCE, key["flight_outcomes"])]
+        scores = [
+            run
+            for model in self._models
+            for run in ((f"score_{model.name}", ds), (f"performance_{model.name}", key[model.label.group]))
+        ]
         self._clear_failed([*ingests, *scores])
         self._scenario.land_known(self._landing, ds)
         self._scenario.land_schedule(self._landing, ds)
@@ -135,8 +144,8 @@ class Demo:
             if number < self._scenario.nights:
                 self._scenario.land_known(self._landing, ds + timedelta(days=1))
             self._await(scores, lambda step: status.update(f"{label}: {step}"))
-            released = self._retraining(ds, lambda step: status.update(f"{label}: {step}"))
-        _tell(self._console, label, self._night_line(ds) + released, began)
+            released = [self._retraining(m, ds, lambda step: status.update(f"{label}: {step}")) for m in self._models]
+        _tell(self._console, label, self._night_line(ds) + "".join(released), began)
 
     def _await(self, runs: list[tuple[str, date]], progress: Callable[[str], None]) -> None:
         for dag_id, key in runs:
@@ -151,26 +160,30 @@ class Demo:
             if run and run.state == "failed":
                 self._airflow.clear(run)
 
-    def _retraining(self, ds: date, progress: Callable[[str], None]) -> str:
-        asked = [d for d in self.platform.ledger.releases.decisions(MODEL, "retrain") if d.ds == ds]
+    def _retraining(self, model: Model, ds: date, progress: Callable[[str], None]) -> str:
+        asked = [d for d in self.platform.ledger.releases.decisions(model.name, "retrain") if d.ds == ds]
         if not asked:
             return ""
-        progress(f"retraining because of {asked[0].outcome}")
-        self._require(until(lambda: self._finished(RETRAIN, str(ds)), 300, f"a finished run of {RETRAIN} for {ds}"))
-        return f"; retrained ({asked[0].reason}): {self._newest_release()}"
+        dag = f"retrain_{model.name}"
+        progress(f"{dag} because of {asked[0].outcome}")
+        self._require(until(lambda: self._finished(dag, str(ds)), 300, f"a finished run of {dag} for {ds}"))
+        return f"; retrained ({asked[0].reason}): {self._newest_release(model)}"
 
-    def _newest_release(self) -> str:
-        decision = [d for d in self.platform.ledger.releases.decisions(MODEL) if d.version is not None][-1]
-        return f"v{decision.version} {decision.outcome}: {decision.reason}"
+    def _newest_release(self, model: Model) -> str:
+        decision = [d for d in self.platform.ledger.releases.decisions(model.name) if d.version is not None][-1]
+        return f"{model.name} v{decision.version} {decision.outcome}: {decision.reason}"
 
     def _night_line(self, ds: date) -> str:
-        night: dict[str, Any] = next(n for n in summarise(self.platform, ds)["nights"] if n["ds"] == str(ds))
-        labelled = ds - timedelta(days=2)
-        auc = self.platform.ledger.monitoring.metrics(MODEL, "performance").get(labelled, {}).get("roc_auc")
-        realised = f", AUC of {labelled} {auc:.3f}" if auc is not None else ""
+        labelled, parts = ds - timedelta(days=2), []
+        for model in self._models:
+            found = summarise_model(self.platform, model, labelled)
+            nights: dict[str, Any] = {night["ds"]: night for night in found["nights"]}
+            night, value = nights[str(ds)], nights.get(str(labelled), {}).get("realised")
+            drifted = f" ({', '.join(night['drifted'][:2])})" if night["drifted"] else ""
+            realised = f", {found['metric']} of {labelled} {value:.3f}" if value is not None else ""
+            parts.append(f"{model.name} v{night['version']}, drift {night['drift']}{drifted}{realised}")
         quarantined = f", {night['quarantined']} quarantined" if night["quarantined"] else ""
-        drifted = f" ({', '.join(night['drifted'][:2])})" if night["drifted"] else ""
-        return f"{night['rows']} rows{quarantined}, v{night['version']}, drift {night['drift']}{drifted}{realised}"
+        return f"{night['rows']} rows{quarantined}; {'; '.join(parts)}"
 
     def _finish(self, run: Run, label: str) -> None:
         with self._console.status(label):

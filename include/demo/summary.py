@@ -1,4 +1,4 @@
-"""The demo's result: a table of nights, the versions and the alerts, read from the ledger and MLflow."""
+"""The demo's result: for each model a table of nights and versions, and the alerts, read from the ledger and MLflow."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from rich.table import Table
 
 from include.mlops.alerts.listing import COLUMNS
 from include.mlops.spec.interval import Interval
+from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
-
-MODEL = "flight_delay"
 
 
 def summarise(platform: Platform, first: date) -> dict[str, Any]:
     """Everything that happened from `first` on, as plain values."""
-    model = platform.specs.model(MODEL)
+    return {
+        "models": {name: summarise_model(platform, model, first) for name, model in platform.specs.models.items()},
+        "alerts": [dict(zip(COLUMNS, row, strict=True)) for row in reversed(platform.alerts.outbox(limit=200))],
+    }
+
+
+def summarise_model(platform: Platform, model: Model, first: date) -> dict[str, Any]:
+    """One model's nights from `first` on, and all of its versions; `metric` is the gate's."""
+    metric, ledger = model.gate.metric, platform.ledger
     group = platform.specs.group(model.features.group)
-    last = platform.ledger.publications.frontier(model.predictions) or first
+    last = ledger.publications.frontier(model.predictions) or first
     interval = Interval(first, max(first, last))
-    features = platform.ledger.publications.over(group.table, interval)
-    scored = platform.ledger.publications.over(model.predictions, interval)
-    performance = platform.ledger.monitoring.metrics(MODEL, "performance")
-    drift = {verdict.ds: verdict for verdict in platform.ledger.monitoring.verdicts(MODEL, "drift")}
-    asked = {d.ds: d.outcome for d in platform.ledger.releases.decisions(MODEL, "retrain")}
+    features = ledger.publications.over(group.table, interval)
+    scored = ledger.publications.over(model.predictions, interval)
+    performance = ledger.monitoring.metrics(model.name, "performance")
+    drift = {verdict.ds: verdict for verdict in ledger.monitoring.verdicts(model.name, "drift")}
+    asked = {d.ds: d.outcome for d in ledger.releases.decisions(model.name, "retrain")}
     nights = []
     for ds in sorted(scored):
         verdict = drift.get(ds)
@@ -38,7 +45,7 @@ def summarise(platform: Platform, first: date) -> dict[str, Any]:
                 "rows": scored[ds].rows,
                 "quarantined": features[ds].quarantined if ds in features else 0,
                 "version": scored[ds].version,
-                "auc": performance.get(ds, {}).get("roc_auc"),
+                "realised": performance.get(ds, {}).get(metric),
                 "coverage": performance.get(ds, {}).get("coverage"),
                 "drift": "-"
                 if verdict is None
@@ -54,63 +61,68 @@ def summarise(platform: Platform, first: date) -> dict[str, Any]:
     aliases = {
         name: version.number
         for name in ("champion", "challenger", "previous")
-        if (version := platform.registry.aliased(MODEL, name))
+        if (version := platform.registry.aliased(model.name, name))
     }
-    decisions = [d for d in platform.ledger.releases.decisions(MODEL) if d.version is not None]
+    decisions = [d for d in ledger.releases.decisions(model.name) if d.version is not None]
     return {
+        "metric": metric,
         "nights": nights,
         "versions": [
             {
                 "version": version.number,
                 "as_of": str(version.as_of),
-                "holdout_auc": version.metrics.get("roc_auc"),
+                "holdout": version.metrics.get(metric),
                 "aliases": [name for name, number in aliases.items() if number == version.number],
                 "decision": next(
                     (f"{d.outcome}: {d.reason}" for d in reversed(decisions) if d.version == version.number), None
                 ),
             }
-            for version in platform.registry.versions(MODEL)
+            for version in platform.registry.versions(model.name)
         ],
         "live": [
             {"version": i.version, "first_ds": str(i.first_ds), "last_ds": str(i.last_ds) if i.last_ds else None}
-            for i in platform.ledger.releases.intervals(MODEL)
+            for i in ledger.releases.intervals(model.name)
         ],
-        "alerts": [dict(zip(COLUMNS, row, strict=True)) for row in reversed(platform.alerts.outbox(limit=200))],
     }
 
 
 def show(console: Console, summary: dict[str, Any]) -> None:
     """Print the summary as tables."""
-    nights = Table(
-        "Night", "Rows", "Quarantined", "Version", "AUC", "Coverage", "Drift", "Columns", "Retraining", title="Nights"
-    )
-    for night in summary["nights"]:
+    for name, found in summary["models"].items():
+        _show_model(console, name, found)
+    alerts = Table(*COLUMNS, title="Alerts (without a Slack token they wait in the outbox)")
+    for row in summary["alerts"]:
+        alerts.add_row(*map(escape, row.values()))
+    console.print(alerts)
+
+
+def _show_model(console: Console, name: str, found: dict[str, Any]) -> None:
+    columns = ("Night", "Rows", "Quarantined", "Version", found["metric"], "Coverage", "Drift", "Columns", "Retraining")
+    nights = Table(*columns, title=f"Nights of {name}")
+    for night in found["nights"]:
         nights.add_row(
             night["ds"],
             str(night["rows"]),
             str(night["quarantined"]),
             f"v{night['version']}",
-            _number(night["auc"]),
+            _number(night["realised"]),
             "-" if night["coverage"] is None else f"{night['coverage']:.1%}",
             night["drift"],
             ", ".join(night["drifted"][:3]),
             night["retraining"] or "",
         )
     console.print(nights)
-    versions = Table("Version", "As of", "Holdout AUC", "Aliases", "Decision", title="Model versions")
-    for version in summary["versions"]:
+    title = f"Versions of {name}"
+    versions = Table("Version", "As of", f"{found['metric']} on the holdout", "Aliases", "Decision", title=title)
+    for version in found["versions"]:
         versions.add_row(
             f"v{version['version']}",
             version["as_of"],
-            _number(version["holdout_auc"]),
+            _number(version["holdout"]),
             ", ".join(version["aliases"]),
             version["decision"] or "",
         )
     console.print(versions)
-    alerts = Table(*COLUMNS, title="Alerts (without a Slack token they wait in the outbox)")
-    for row in summary["alerts"]:
-        alerts.add_row(*map(escape, row.values()))
-    console.print(alerts)
 
 
 def keep(path: Path, summary: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from include.demo.airflow_api import FINISHED, AirflowApi, until
 from include.demo.run import Demo
 from include.demo.scenario import Scenario
-from include.demo.summary import MODEL, summarise
+from include.demo.summary import summarise
 from include.mlops.local.airflow import ADMIN, admin_password
 from include.mlops.local.ports import free_port
 from include.mlops.local.stack import LocalStack
@@ -25,6 +25,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.steps.platform import Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+MODEL, OTHER = "flight_delay", "arrival_delay"
 FIRST = date(2013, 4, 5)
 SCENARIO = Scenario(nights=3)  # 5 to 7 April: the shift of the 6th is confirmed on the 7th, outcomes of the 5th arrive
 
@@ -55,12 +56,16 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 
 def test_every_night_is_published_scored_and_measured(played: Played) -> None:
-    summary = summarise(played.platform, FIRST)
-    assert [night["ds"] for night in summary["nights"]] == ["2013-04-05", "2013-04-06", "2013-04-07"]
-    assert all(night["rows"] > 700 and night["version"] == 1 for night in summary["nights"])
-    assert summary["nights"][0]["coverage"] > 0.9, "outcomes of the first night had landed by the third"
-    assert 0.5 < summary["nights"][0]["auc"] < 1
-    assert summary["versions"][0]["aliases"] == ["champion"]
+    models = summarise(played.platform, FIRST)["models"]
+    assert set(models) == {MODEL, OTHER}
+    for found in models.values():
+        nights = found["nights"]
+        assert [night["ds"] for night in nights] == ["2013-04-05", "2013-04-06", "2013-04-07"]
+        assert all(night["rows"] > 700 and night["version"] == 1 for night in nights)
+        assert nights[0]["coverage"] > 0.9, "outcomes of the first night had landed by the third"
+        assert found["versions"][0]["aliases"] == ["champion"]
+    assert 0.5 < models[MODEL]["nights"][0]["realised"] < 1
+    assert 15 < models[OTHER]["nights"][0]["realised"] < 25, "minutes"
 
 
 def test_the_injected_shift_is_seen_then_confirmed_and_told_once(played: Played) -> None:
@@ -72,7 +77,7 @@ def test_the_injected_shift_is_seen_then_confirmed_and_told_once(played: Played)
     ]
     assert "carrier" in verdicts[date(2013, 4, 7)].detail["drifted"]
     told = [row for row in played.platform.alerts.outbox() if "drifted" in " ".join(row)]
-    assert len(told) == 1
+    assert sum(MODEL in " ".join(row) for row in told) == 1
 
 
 def test_predictions_carry_the_run_and_the_version_and_count_the_features_rows(played: Played) -> None:
@@ -127,7 +132,7 @@ def test_a_native_backfill_reaches_the_scores_and_acts_on_nothing(played: Played
 
 
 def test_playing_again_finds_everything_there(played: Played) -> None:
-    runs = {dag: len(list(played.airflow.runs(dag))) for dag in ("bulk", f"retrain_{MODEL}")}
+    runs = {dag: len(list(played.airflow.runs(dag))) for dag in ("bulk", f"retrain_{MODEL}", f"retrain_{OTHER}")}
     position = played.printed.tell()
     played.demo.play()
     printed = played.printed.getvalue()[position:]
@@ -136,7 +141,7 @@ def test_playing_again_finds_everything_there(played: Played) -> None:
 
 
 def test_the_summary_is_plain_json(played: Played) -> None:
-    assert json.loads(json.dumps(summarise(played.platform, FIRST)))["live"][0]["version"] == 1
+    assert json.loads(json.dumps(summarise(played.platform, FIRST)))["models"][MODEL]["live"][0]["version"] == 1
 
 
 def _scores(played: Played, interval: Interval) -> list[tuple[object, ...]]:

@@ -17,7 +17,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from include.mlops.learner.predict import Predictor
-from include.mlops.learner.tasks import SCORE
+from include.mlops.learner.profile import with_predictions
 
 ENOUGH = 300
 """Rows from which like is compared with like, and from which chance alone hardly moves a distance."""
@@ -74,12 +74,12 @@ def by_chance(reference: pd.DataFrame, rows: int) -> dict[str, float]:
 
 
 def usual_distances(rows: pa.Table, reference: pa.Table, predictor: Predictor) -> dict[str, float]:
-    """{column: distance} of the furthest day of the training `rows` (column ds), the score included.
+    """{column: distance} of the furthest day of the training `rows` (column ds), the predictions included.
 
     Not of some quantile of the days: a night looks at many columns, and one of them always has its twentieth day.
     """
-    columns = [*predictor.columns, SCORE]
-    scored = rows.append_column(SCORE, pa.array(predictor.predict(rows)))
+    columns = [*predictor.columns, *predictor.watched]
+    scored = with_predictions(rows, predictor)
     found: dict[str, list[float]] = {column: [] for column in columns}
     for ds in pc.unique(scored["ds"]).to_pylist():
         day = comparable(scored.filter(pc.equal(scored["ds"], pa.scalar(ds))), columns)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from include.mlops.learner.tasks import TASKS
+from include.mlops.learner import metrics
+from include.mlops.learner.metrics import Metric
+from include.mlops.spec.tasks import TASKS
 
 Floats = NDArray[np.float64]
 
@@ -26,11 +28,10 @@ class Difference:
 def evaluate(task: str, labels: Floats, scores: Floats) -> dict[str, float]:
     """Each metric of the task by name."""
     ones = np.ones(len(labels))
-    return {name: metric(labels, scores)(ones) for name, metric in TASKS[task].metrics.items()}
+    return {name: _function(name)(labels, scores)(ones) for name in TASKS[task].metrics}
 
 
 def compare(
-    task: str,
     metric: str,
     labels: Floats,
     first: Floats,
@@ -44,7 +45,7 @@ def compare(
     Each bound alone holds with `confidence`: `low` is the quantile 1 - confidence, `high` the quantile confidence
     (Efron and Tibshirani 1993, the percentile interval). Resamples where the metric is not defined are left out.
     """
-    of_first, of_second = (TASKS[task].metrics[metric](labels, scores) for scores in (first, second))
+    of_first, of_second = (_function(metric)(labels, scores) for scores in (first, second))
     rows = len(labels)
     random = np.random.default_rng(seed)
     found = np.empty(resamples)
@@ -54,3 +55,9 @@ def compare(
     low, high = np.nanquantile(found, [1 - confidence, confidence])
     ones = np.ones(rows)
     return Difference(of_first(ones) - of_second(ones), float(low), float(high), confidence, rows)
+
+
+def _function(metric: str) -> Metric:
+    """That of the registry's name."""
+    found: Metric = getattr(metrics, metric)
+    return found

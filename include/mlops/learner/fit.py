@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from include.mlops.errors import SettingsError, TrainingFailed
 from include.mlops.learner.encoding import Encoder, Matrix
-from include.mlops.learner.predict import ENCODER
-from include.mlops.learner.tasks import TASKS, Task
+from include.mlops.learner.predict import CLASSES, ENCODER
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import TASKS, Task
 
 OnRound = Callable[[int, Mapping[str, float]], None]
 """Called after each round with its number (from 1) and the holdout's metrics."""
@@ -35,6 +35,7 @@ class Recipe:
     threads: int
     device: str = "cpu"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Model) -> Recipe:
@@ -47,11 +48,17 @@ class Recipe:
             training.threads,
             training.device,
             training.parameters,
+            model.label.classes,
         )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        return cls(**{**values, "columns": tuple(values["columns"])})
+        return cls(**{**values, **{name: tuple(values.get(name, ())) for name in ("columns", "classes")}})
+
+    @property
+    def codes(self) -> tuple[float, ...]:
+        """The labels that there are; none where they are any number."""
+        return tuple(map(float, range(len(self.classes)))) or TASKS[self.task].label_values
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,7 +88,7 @@ def fit(training: Examples, holdout: Examples, recipe: Recipe, on_round: OnRound
     """
     task = TASKS[recipe.task]
     _require_device(recipe.device)
-    _require_examples(training, holdout, task)
+    _require_examples(training, holdout, recipe)
     encoder = Encoder.learn(training.rows, recipe.columns)
     matrix = encoder.encode(training.rows)
     digest = _digest(encoder, matrix, training.labels)
@@ -93,6 +100,8 @@ def fit(training: Examples, holdout: Examples, recipe: Recipe, on_round: OnRound
             f"XGBoost refused to train: {reason}; look at training.parameters, found {dict(recipe.parameters)}"
         ) from error
     booster.set_attr(**{ENCODER: encoder.to_json()})
+    if recipe.classes:
+        booster.set_attr(**{CLASSES: json.dumps(recipe.classes)})
     return Fitted(bytes(booster.save_raw("ubj")), digest, _importances(booster, encoder))
 
 
@@ -102,9 +111,9 @@ def _boost(
     watched = _data(encoder.encode(holdout.rows), holdout.labels, encoder, recipe, ref=data)
     parameters = {
         "tree_method": "hist",
-        **(task.parameters or {}),
+        "objective": task.objectives[0],
         **recipe.parameters,
-        "objective": task.objective,
+        **({"num_class": len(recipe.classes)} if recipe.classes else {}),
         "eval_metric": list(task.round_metrics.values()),
         "seed": recipe.seed,
         "nthread": recipe.threads,
@@ -162,18 +171,26 @@ def _digest(encoder: Encoder, matrix: Matrix, labels: NDArray[np.float64]) -> st
     return found.hexdigest()
 
 
-def _require_examples(training: Examples, holdout: Examples, task: Task) -> None:
+def _require_examples(training: Examples, holdout: Examples, recipe: Recipe) -> None:
     for part, examples in (("training window", training), ("holdout", holdout)):
         if not len(examples.labels):
             raise TrainingFailed(
                 f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
             )
-        found = np.unique(examples.labels) if task.label_values else None
-        if found is not None and len(found) < len(task.label_values or ()):
-            raise TrainingFailed(
-                f"expected both classes in the {part}, found only {found[0]:g} in {len(examples.labels)} rows; "
-                "look at label.expression, or take a longer window or holdout"
-            )
+    _require_classes("training window", training.labels, recipe, len(recipe.codes))
+    _require_classes("holdout", holdout.labels, recipe, min(2, len(recipe.codes)))
+
+
+def _require_classes(part: str, labels: NDArray[np.float64], recipe: Recipe, least: int) -> None:
+    """A model can only learn classes that it sees; what judges it may lack a rare one."""
+    there = np.isin(recipe.codes, labels)
+    if there.sum() < least:
+        names = np.array(recipe.classes or [f"{code:g}" for code in recipe.codes])
+        raise TrainingFailed(
+            f"expected at least {least} classes in the {part}, found only {', '.join(names[there])} "
+            f"in {len(labels)} rows, none of {', '.join(names[~there])}; "
+            "look at label.expression, or take a longer window or holdout"
+        )
 
 
 def _require_device(device: str) -> None:

@@ -1,9 +1,12 @@
-"""A label's expression, evaluated over Arrow columns. A row with a null input has a null label."""
+"""A label's expression, evaluated over Arrow columns. A row with a null input has a null label.
+
+Of a choice (`'late' if arr_delay > 15 else 'on_time'`) the condition and the branch that it takes are inputs.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.mlops.errors import TrainingFailed
-from include.mlops.learner.tasks import TASKS
 from include.mlops.spec.expression import Expression
+from include.mlops.spec.tasks import TASKS
 
 _OPERATIONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: pc.add, ast.Sub: pc.subtract, ast.Mult: pc.multiply, ast.Div: pc.divide, ast.USub: pc.negate,
@@ -23,8 +26,8 @@ _OPERATIONS: dict[type[ast.AST], Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def labels(expression: Expression, table: pa.Table, task: str) -> pa.ChunkedArray:
-    """One double for each row of `table`, null where an input is null.
+def labels(expression: Expression, table: pa.Table, task: str, classes: Sequence[str] = ()) -> pa.ChunkedArray:
+    """One double for each row of `table`, null where an input is null; of a class, its place in `classes`.
 
     Raises TrainingFailed where the columns are missing or of the wrong type, or the values do not fit the task.
     """
@@ -35,7 +38,7 @@ def labels(expression: Expression, table: pa.Table, task: str) -> pa.ChunkedArra
         )
     try:
         found = _evaluate(expression.tree, table)
-        values = pc.cast(found, pa.float64())
+        values = _codes(expression, found, classes) if classes else pc.cast(found, pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise TrainingFailed(f"label '{expression}' cannot be computed: {error}; correct label.expression") from error
     _require_fit(expression, values, task)
@@ -61,8 +64,21 @@ def _evaluate(node: ast.expr, table: pa.Table) -> Any:
             for operand in rest:
                 found = _OPERATIONS[type(op)](found, _evaluate(operand, table))
             return found
+        case ast.IfExp(test=test, body=body, orelse=otherwise):
+            return pc.if_else(_evaluate(test, table), _evaluate(body, table), _evaluate(otherwise, table))
         case _:
             raise TrainingFailed(f"'{ast.unparse(node)}' is not allowed in a label")
+
+
+def _codes(expression: Expression, found: Any, classes: Sequence[str]) -> Any:
+    codes = pc.index_in(found, value_set=pa.array(classes))
+    others = found.filter(pc.and_(pc.is_valid(found), pc.is_null(codes)))
+    if len(others):
+        raise TrainingFailed(
+            f"label '{expression}': expected one of the classes {', '.join(classes)}, found '{others[0]}' "
+            f"in {len(others)} rows; add it to label.classes, or correct label.expression"
+        )
+    return pc.cast(codes, pa.float64())
 
 
 def _require_fit(expression: Expression, values: Any, task: str) -> None:
@@ -72,7 +88,7 @@ def _require_fit(expression: Expression, values: Any, task: str) -> None:
             f"label '{expression}': expected finite numbers, found {int((~np.isfinite(known)).sum())} that are not"
         )
     allowed = TASKS[task].label_values
-    if allowed is not None and not np.isin(known, allowed).all():
+    if allowed and not np.isin(known, allowed).all():
         other = known[~np.isin(known, allowed)][0]
         numbers = " and ".join(f"{value:g}" for value in allowed)
         raise TrainingFailed(

@@ -1,5 +1,7 @@
-"""Metrics of weighted rows. Each takes labels and scores once and returns a function of weights,
-so that a bootstrap of hundreds of resamples sorts only once. scikit-learn defines the same values.
+"""Metrics of weighted rows, under the names of `spec/tasks.py`.
+
+Each takes labels and scores once and returns a function of weights, so that a bootstrap of hundreds of resamples sorts
+only once. scikit-learn defines the same values.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Weighted = Callable[[Floats], float]
+Counted = Callable[[Floats], Floats]
 Metric = Callable[[Floats, Floats], Weighted]
-"""(labels, scores), each (rows,) -> a function of weights (rows,) -> the metric; NaN where it is not defined."""
+"""(labels, scores), each (rows,) -> a function of weights (rows,) -> the metric; NaN where it is not defined.
+
+Of named classes the labels are codes and the scores (rows, classes) probabilities.
+"""
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -52,12 +58,55 @@ def average_precision(labels: Floats, scores: Floats) -> Weighted:
 
 
 def log_loss(labels: Floats, scores: Floats) -> Weighted:
-    inside = np.clip(scores, _EPSILON, 1 - _EPSILON)
-    return _mean(-np.where(labels > 0, np.log(inside), np.log1p(-inside)))
+    """Of the probability that was given to what happened."""
+    of_each = scores if scores.ndim > 1 else np.column_stack([1 - scores, scores])
+    given = np.take_along_axis(of_each, labels.astype(np.intp)[:, None], axis=1)[:, 0]
+    return _mean(-np.log(np.clip(given, _EPSILON, 1 - _EPSILON)))
 
 
 def brier(labels: Floats, scores: Floats) -> Weighted:
     return _mean((labels - scores) ** 2)
+
+
+def roc_auc_ovr(labels: Floats, scores: Floats) -> Weighted:
+    """The mean over classes of the chance that a row of the class scores higher for it than another row."""
+    each = [roc_auc((labels == code).astype(np.float64), column) for code, column in enumerate(scores.T)]
+    return lambda weights: float(np.mean([value(weights) for value in each]))
+
+
+def accuracy(labels: Floats, scores: Floats) -> Weighted:
+    return _of_confusion(labels, scores, lambda found: float(np.trace(found) / found.sum()))
+
+
+def balanced_accuracy(labels: Floats, scores: Floats) -> Weighted:
+    """The mean over classes of the share of their rows that is found; of classes that have rows."""
+
+    def recall(found: Floats) -> float:
+        there = found.sum(axis=1)
+        return float(np.mean(np.diag(found)[there > 0] / there[there > 0]))
+
+    return _of_confusion(labels, scores, recall)
+
+
+def f1_macro(labels: Floats, scores: Floats) -> Weighted:
+    """The mean over classes of the harmonic mean of precision and recall; of classes that occur or are predicted."""
+
+    def f1(found: Floats) -> float:
+        there = found.sum(axis=0) + found.sum(axis=1)
+        return float(np.mean(2 * np.diag(found)[there > 0] / there[there > 0]))
+
+    return _of_confusion(labels, scores, f1)
+
+
+def confusion(labels: Floats, scores: Floats) -> Counted:
+    """A function of weights -> (classes, classes), what happened by what was predicted."""
+    classes = scores.shape[1]
+    cells = labels.astype(np.intp) * classes + scores.argmax(axis=1)
+
+    def counted(weights: Floats) -> Floats:
+        return np.bincount(cells, weights, classes**2).reshape(classes, classes).astype(np.float64, copy=False)
+
+    return counted
 
 
 def mae(labels: Floats, scores: Floats) -> Weighted:
@@ -79,6 +128,11 @@ def r2(labels: Floats, scores: Floats) -> Weighted:
         return 1 - float(weights @ residual) / total if total else float("nan")
 
     return value
+
+
+def _of_confusion(labels: Floats, scores: Floats, metric: Callable[[Floats], float]) -> Weighted:
+    counted = confusion(labels, scores)
+    return lambda weights: metric(counted(weights))
 
 
 def _mean(losses: Floats) -> Weighted:

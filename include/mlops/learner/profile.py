@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from include.mlops.learner.encoding import Rows
 from include.mlops.learner.fit import Examples
 from include.mlops.learner.predict import Predictor
-from include.mlops.learner.tasks import SCORE
 
 LABEL = "label"
 _CHUNK = 100_000
@@ -34,10 +33,18 @@ def draw(rows: pa.Table, keys: Sequence[str], size: int) -> pa.Table:
 
 
 def profile(examples: Examples, predictor: Predictor, keys: Sequence[str], size: int) -> pa.Table:
-    """The sampled rows: keys, features, the label, and the model's score."""
+    """The sampled rows: keys, features, the label, and the model's predictions."""
     labelled = examples.rows.append_column(LABEL, pa.array(examples.labels))
     sample = draw(labelled, keys, size).select(list(dict.fromkeys([*keys, *predictor.columns, LABEL])))
-    return sample.append_column(SCORE, pa.array(predictor.predict(sample)))
+    return with_predictions(sample, predictor)
+
+
+def with_predictions(rows: pa.Table, predictor: Predictor) -> pa.Table:
+    """`rows` with the columns of predictions whose drift is watched."""
+    outputs = predictor.outputs(rows)
+    for name in predictor.watched:
+        rows = rows.append_column(name, outputs[name])
+    return rows
 
 
 def to_parquet(table: pa.Table) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from pyarrow.types import is_dictionary
 
 from include.mlops.errors import FeaturesUnusable
 from include.mlops.learner.predict import Predictor, load
-from include.mlops.learner.tasks import SCORE
+from include.mlops.spec.tasks import SCORE
 
 STAMPS = {"model_version": "int", "run_id": "string", "scored_at": "timestamp", "in_sample": "boolean"}
 """What each row says of how it was made, and the types of these columns."""
@@ -56,13 +56,19 @@ class Scorer:
 
     def score(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The predictions of `rows`, in their order. Raises FeaturesUnusable."""
-        return self.shape(rows, pa.array(self.predictor.predict(rows), pa.float64(), from_pandas=True))
+        return self._shaped(rows, self.predictor.outputs(rows))
 
-    def shape(self, rows: pa.RecordBatch, scores: pa.Array) -> pa.RecordBatch:
-        """The columns of the predictions' table."""
-        columns = {key: rows.column(key) for key in self.keys}
-        columns |= {SCORE: scores, **self.stamp.columns(rows.num_rows), DAY: rows.column(DAY)}
-        return pa.RecordBatch.from_pydict(columns)
+    def no_scores(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """As `score`, with nothing predicted."""
+        kinds = {"double": pa.float64(), "string": pa.string()}
+        nothing = {name: pa.nulls(rows.num_rows, kinds[kind]) for name, kind in self.predictor.output_types.items()}
+        return self._shaped(rows, nothing)
+
+    def _shaped(self, rows: pa.RecordBatch, outputs: Mapping[str, pa.Array]) -> pa.RecordBatch:
+        keys = {key: rows.column(key) for key in self.keys}
+        return pa.RecordBatch.from_pydict(
+            {**keys, **outputs, **self.stamp.columns(rows.num_rows), DAY: rows.column(DAY)}
+        )
 
 
 class Tally:
@@ -128,7 +134,7 @@ def _scored(scorer: Scorer, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     except FeaturesUnusable:
         days = pc.unique(batch.column(DAY))
         if len(days) == 1:
-            yield scorer.shape(batch, pa.nulls(batch.num_rows, pa.float64()))
+            yield scorer.no_scores(batch)
         else:
             for ds in days:
                 yield from _scored(scorer, batch.filter(pc.equal(batch.column(DAY), ds)))

@@ -1,4 +1,4 @@
-"""What MLflow calls to serve a model (`models:/<name>@champion`): a data frame in, the column of scores out.
+"""What MLflow calls to serve a model (`models:/<name>@champion`): a data frame in, the columns of predictions out.
 
 This file travels with each model, with the few others that it imports.
 """
@@ -15,8 +15,6 @@ from include.mlops.learner.predict import Predictor, load
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCORE = "score"
-
 
 class Served:
     """A model behind MLflow's `predict`."""
@@ -26,10 +24,8 @@ class Served:
 
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         del params
-        import pandas as pd
-
         rows = pa.Table.from_pandas(frame[list(self._predictor.columns)], preserve_index=False)
-        return pd.DataFrame({_SCORE: self._predictor.predict(rows)}, index=frame.index)
+        return pa.table(self._predictor.outputs(rows)).to_pandas().set_index(frame.index)
 
 
 def _load_pyfunc(path: str) -> Served:

@@ -25,6 +25,7 @@ _CODE = tuple(
         "__init__.py",
         "errors.py",
         *(f"learner/{m}.py" for m in ("__init__", "encoding", "predict", "served")),
+        *(f"spec/{m}.py" for m in ("__init__", "tasks")),
     )
 )
 _PACKAGES = ("mlflow", "xgboost", "numpy", "pandas", "pyarrow")
@@ -32,7 +33,8 @@ _PACKAGES = ("mlflow", "xgboost", "numpy", "pandas", "pyarrow")
 
 @dataclass(frozen=True)
 class ModelArtifact:
-    """A model file with what a reader must know: MLflow types of its columns in order, and a few rows of them.
+    """A model file with what a reader must know: MLflow types of the columns that it takes, in order, and of those
+    that it gives, and a few rows.
 
     The type `any` is for whole numbers and booleans with gaps: a data frame holds them as something else, and MLflow
     refuses that under their own type.
@@ -40,6 +42,7 @@ class ModelArtifact:
 
     content: bytes
     columns: Mapping[str, str]
+    outputs: Mapping[str, str]
     example: Sequence[Mapping[str, Any]]
 
 
@@ -73,7 +76,7 @@ def write(folder: Path, artifact: ModelArtifact, model_id: str, run_id: str) -> 
                 for name, kind in artifact.columns.items()
             ]
         ),
-        outputs=Schema([ColSpec("double", "score")]),
+        outputs=Schema([ColSpec(kind, name) for name, kind in artifact.outputs.items()]),
     )
     _save_example(model, _frame(artifact), str(folder))
     pyfunc.add_to_model(model, loader_module=_LOADER, data=MODEL_FILE, code="code", python_env="python_env.yaml")

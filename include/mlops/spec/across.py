@@ -12,6 +12,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.finding import Fault
 from include.mlops.spec.model import Model
 from include.mlops.spec.nearest import allowed
+from include.mlops.spec.tasks import TASKS, WATCHED
 
 Groups = Mapping[str, FeatureGroup]
 _FEATURE_TYPES = ("string", "int", "long", "double", "boolean")
@@ -95,6 +96,8 @@ def _feature_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
         return  # what an older version published is not in the file any more
     for number, column in enumerate(model.features.columns):
         loc = ("features", "columns", number)
+        if column in WATCHED:
+            yield Fault(loc, f"'{column}' is a column of the predictions; publish the feature under another name")
         if column not in group.publishes:
             yield Fault(loc, allowed(f"column of {group.name}", column, group.publishes))
         elif group.publishes[column] not in _FEATURE_TYPES:
@@ -125,9 +128,8 @@ def _expression_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
     except ValueError as error:
         yield Fault(loc, str(error))
         return
-    wanted = {"binary": "true or false", "regression": "a number"}
-    if _has(model, "task") and kind != wanted[model.task]:
-        yield Fault(loc, f"expected {wanted[model.task]} for the task {model.task}, found {kind}")
+    if _has(model, "task") and kind != TASKS[model.task].label:
+        yield Fault(loc, f"expected {TASKS[model.task].label} for the task {model.task}, found {kind}")
 
 
 def _leaks(model: Model, features: FeatureGroup, groups: Groups) -> list[Fault]:

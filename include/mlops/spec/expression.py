@@ -1,4 +1,4 @@
-"""A label's expression: comparisons, arithmetic and boolean logic over columns, checked when the file is read.
+"""A label's expression: comparisons, arithmetic, logic and choices over columns, checked when the file is read.
 
 Nothing is evaluated here; the learner turns the same tree into Arrow compute calls.
 """
@@ -6,7 +6,7 @@ Nothing is evaluated here; the learner turns the same tree into Arrow compute ca
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler
@@ -15,10 +15,12 @@ from pydantic_core import CoreSchema, core_schema
 _NODES = (
     ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Name, ast.Constant, ast.Load,
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub, ast.Not, ast.And, ast.Or,
-    ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq,
+    ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq, ast.IfExp,
 )  # fmt: skip
 _WANTED = "expected an expression such as 'arr_delay > 15'"
-_ALLOWED = "columns, numbers, texts, + - * /, comparisons of two, and, or, not"
+_ALLOWED = (
+    "columns, numbers, texts, + - * /, comparisons of two, and, or, not, and choices such as 'a' if x > 1 else 'b'"
+)
 
 Kind = Literal["true or false", "a number", "a text", "a time"]
 _KINDS: dict[str, Kind] = {
@@ -41,6 +43,11 @@ class Expression(str):
     def columns(self) -> tuple[str, ...]:
         """The columns it reads, sorted."""
         return tuple(sorted({node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)}))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts written out that it gives: those of a choice's branches."""
+        return tuple(dict.fromkeys(_texts(self.tree)))
 
     def kind(self, types: Mapping[str, str]) -> Kind:
         """What it gives, over columns of these types. Raises ValueError where types do not go together."""
@@ -98,7 +105,18 @@ def _kind(node: ast.expr, types: Mapping[str, str]) -> Kind:
             return _all_of("a number", node, [node.operand], types)
         case ast.BinOp():
             return _all_of("a number", node, [node.left, node.right], types)
+        case ast.IfExp():
+            _all_of("true or false", node, [node.test], types)
+            return _all_of(_kind(node.body, types), node, [node.orelse], types)
     raise ValueError(f"'{ast.unparse(node)}' is not allowed in an expression")
+
+
+def _texts(node: ast.expr) -> Iterator[str]:
+    match node:
+        case ast.IfExp():
+            yield from (*_texts(node.body), *_texts(node.orelse))
+        case ast.Constant(value=str(text)):
+            yield text
 
 
 def _all_of(wanted: Kind, node: ast.expr, parts: list[ast.expr], types: Mapping[str, str]) -> Kind:

@@ -45,6 +45,8 @@ def model_meaning(model: Model) -> str:
     """16 hex digits over what a version learns: features, label, task and training."""
     told = model.model_dump(mode="json", include={"features", "label", "task", "training"})
     told["label"]["expression"] = _plain(model.label.expression.tree)
+    if not model.label.classes:
+        del told["label"]["classes"]  # as it was before there were any
     return _digest(told)
 
 

@@ -12,19 +12,7 @@ from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.nearest import allowed
-
-Task = Literal["binary", "regression"]
-METRICS: dict[str, dict[str, bool]] = {
-    "binary": {"roc_auc": True, "average_precision": True, "log_loss": False, "brier": False},
-    "regression": {"rmse": False, "mae": False, "r2": True},
-}
-"""For each task its metrics, and whether more is better."""
-RANGES: dict[str, tuple[float, float]] = {
-    "roc_auc": (0, 1), "average_precision": (0, 1), "log_loss": (0, inf), "brier": (0, 1),
-    "rmse": (0, inf), "mae": (0, inf), "r2": (-inf, 1),
-}  # fmt: skip
-"""Values that a metric can take."""
-
+from include.mlops.spec.tasks import TASKS, Metric, TaskName
 
 Workers = Literal["auto"] | Annotated[Whole, Field(ge=1, le=1024)]
 """1: in the task's own process; more: so many of Spark's; auto: whichever fits the memory that a task may hold."""
@@ -46,11 +34,24 @@ class Features(Spec):
 
 
 class Label(Spec):
-    """What is predicted: an expression over a group's columns, joined on the entity keys and ds."""
+    """What is predicted: an expression over a group's columns, joined on the entity keys and ds.
+
+    `classes` are the texts that it gives, for a task that names them; their order is that of the codes.
+    """
 
     group: Name
     expression: Expression
+    classes: tuple[Column, ...] = ()
     due_after: Duration = 1
+
+    @field_validator("classes")
+    @classmethod
+    def _told_apart(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := repeated(classes, apart_from_case=True):
+            raise ValueError(f"expected classes that differ in more than case, found {', '.join(twice)}")
+        if 0 < len(classes) < 3:
+            raise ValueError(f"expected at least 3 classes, found {len(classes)}; two are a condition and task: binary")
+        return classes
 
 
 class Training(Spec):
@@ -82,7 +83,7 @@ class Training(Spec):
             "nthread": "threads",
             "n_jobs": "threads",
             "device": "device",
-            "objective": "task",
+            "num_class": "label.classes",
             "num_boost_round": "rounds",
             "n_estimators": "rounds",
         }
@@ -158,8 +159,8 @@ class Retraining(Spec):
     labelled_days: Annotated[int, Field(ge=0)] | None = None
     """Days with labels since the shift began, before it may retrain. By default three more than the holdout: the newest
     days judge, and the ones before them must show the shift to the training."""
-    performance_drop: Annotated[Number, Field(gt=0)] = 0.05
-    """How far (in the gate's metric) realised performance may fall below the holdout's."""
+    performance_drop: Annotated[Number, Field(gt=0)] | None = None
+    """How far (in the gate's metric) realised performance may fall below the holdout's. By default the metric's own."""
 
 
 class Alerts(Spec):
@@ -173,7 +174,7 @@ class Model(Spec):
     name: Name
     owner: str = Field(min_length=1)
     description: str = ""
-    task: Task
+    task: TaskName
     features: Features
     label: Label
     training: Training
@@ -183,24 +184,49 @@ class Model(Spec):
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()
 
+    @field_validator("label")
+    @classmethod
+    def _classes_of_the_task(cls, label: Label, info: ValidationInfo) -> Label:
+        task, loc = info.data.get("task"), ("label", "classes")
+        if task is None:
+            return label
+        if not TASKS[task].named_classes:
+            if label.classes:
+                named = ", ".join(name for name, found in TASKS.items() if found.named_classes)
+                raise Faults([Fault(loc, f"the task {task} has none; leave them out, or set task: {named}")])
+            return label
+        if not label.classes:
+            raise Faults([Fault(loc, f"missing; the task {task} needs them, such as [on_time, late, very_late]")])
+        if unknown := [text for text in label.expression.texts if text not in label.classes]:
+            raise Faults([Fault(("label", "expression"), allowed("class", text, label.classes)) for text in unknown])
+        return label
+
+    @field_validator("training")
+    @classmethod
+    def _objective_of_the_task(cls, training: Training, info: ValidationInfo) -> Training:
+        task, asked = info.data.get("task"), training.parameters.get("objective")
+        if task is not None and asked is not None and asked not in TASKS[task].objectives:
+            message = allowed(f"objective for the task {task}", str(asked), TASKS[task].objectives)
+            raise Faults([Fault(("training", "parameters", "objective"), message)])
+        return training
+
     @field_validator("gate")
     @classmethod
     def _metric_of_the_task(cls, gate: Gate, info: ValidationInfo) -> Gate:
         task = info.data.get("task")
         if task is None:
             return gate
-        metrics = METRICS[task]
+        metrics = TASKS[task].metrics
         if gate.metric not in metrics:
             raise Faults([Fault(("gate", "metric"), allowed(f"metric for the task {task}", gate.metric, metrics))])
-        key, better = ("minimum", "more") if metrics[gate.metric] else ("maximum", "less")
+        metric = metrics[gate.metric]
+        key, better = ("minimum", "more") if metric.higher_is_better else ("maximum", "less")
         bound = getattr(gate, key)
         if bound is None:
             raise Faults([Fault(("gate", key), f"missing; {better} is better for {gate.metric}, so it needs a {key}")])
-        low, high = RANGES[gate.metric]
-        if not low <= bound <= high:
-            raise Faults(
-                [Fault(("gate", key), f"expected {_range(low, high)}, what {gate.metric} can be, found {bound:g}")]
-            )
+        if not metric.low <= bound <= metric.high:
+            message = f"expected {_range(metric)}, what {gate.metric} can be, found {bound:g}"
+            raise Faults([Fault(("gate", key), message)])
         return gate
 
     @property
@@ -215,8 +241,18 @@ class Model(Spec):
         return self.training.holdout + 3 if asked is None else asked
 
     @property
+    def metric(self) -> Metric:
+        """That of the gate."""
+        return TASKS[self.task].metrics[self.gate.metric]
+
+    @property
     def higher_is_better(self) -> bool:
-        return METRICS[self.task][self.gate.metric]
+        return self.metric.higher_is_better
+
+    def performance_drop(self, promised: float) -> float:
+        """How far the gate's metric may fall below what the holdout `promised`, in its own unit."""
+        asked = self.retraining.performance_drop
+        return self.metric.drop * (promised if self.metric.relative else 1) if asked is None else asked
 
     def training_days(self, last_labelled: Interval) -> tuple[Interval, Interval]:
         """(training window, holdout), the holdout ending on the last day of `last_labelled`."""
@@ -225,7 +261,9 @@ class Model(Spec):
         return window, holdout
 
 
-def _range(low: float, high: float) -> str:
-    if high == inf:
-        return f"a number from {low:g} on"
-    return f"a number up to {high:g}" if low == -inf else f"a number from {low:g} to {high:g}"
+def _range(metric: Metric) -> str:
+    if metric.high == inf:
+        return f"a number from {metric.low:g} on"
+    if metric.low == -inf:
+        return f"a number up to {metric.high:g}"
+    return f"a number from {metric.low:g} to {metric.high:g}"

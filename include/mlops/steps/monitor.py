@@ -17,12 +17,12 @@ from include.mlops.alerts.alert import Alert
 from include.mlops.errors import NotReady
 from include.mlops.learner.distance import ENOUGH, alike, by_chance, comparable, distance, gap, is_text
 from include.mlops.learner.profile import draw, from_parquet
-from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.monitoring import Verdict
 from include.mlops.policy.drift import ColumnDrift, confirm, judge_night
 from include.mlops.registry.version import Version
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import WATCHED
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.report import keep
 from include.mlops.steps.training_record import FEATURES_TABLE, IMPORTANCES, REFERENCE, USUAL
@@ -78,9 +78,10 @@ def monitor(platform: Platform, model: Model, ds: date, run_id: str) -> Monitore
 def _measure(platform: Platform, model: Model, record: Version, ds: date) -> _Finding:
     importances: dict[str, float] = json.loads(platform.registry.artifact(record, IMPORTANCES))
     usual: dict[str, float] = json.loads(platform.registry.artifact(record, USUAL))
-    columns, weights = [*importances, SCORE], {**importances, SCORE: 1.0}
-    sample = _sample(platform, model, record.tag(FEATURES_TABLE), list(importances), ds)
     profile = alike(from_parquet(platform.registry.artifact(record, REFERENCE)), ds)
+    outputs = [name for name in WATCHED if name in profile.column_names]
+    columns, weights = [*importances, *outputs], {**importances, **dict.fromkeys(outputs, 1.0)}
+    sample = _sample(platform, model, record.tag(FEATURES_TABLE), list(importances), outputs, ds)
     if not sample.num_rows:
         return _Finding({}, 0, profile.num_rows, None)
     reference, current = comparable(profile, columns), comparable(sample, columns)
@@ -96,11 +97,11 @@ def _measure(platform: Platform, model: Model, record: Version, ds: date) -> _Fi
     return _Finding(drifts, len(current), len(reference), html)
 
 
-def _sample(platform: Platform, model: Model, table: str, columns: list[str], ds: date) -> pa.Table:
-    """A bounded sample of the day's features with their scores, drawn by hash of the entity."""
+def _sample(platform: Platform, model: Model, table: str, columns: list[str], outputs: list[str], ds: date) -> pa.Table:
+    """A bounded sample of the day's features with their predictions, drawn by hash of the entity."""
     keys, day = list(platform.specs.group(model.features.group).keys), Interval.day(ds)
     features = platform.lake.read(table, day, list(dict.fromkeys([*keys, *columns])))
-    scores = platform.lake.read(model.predictions, day, [*keys, SCORE])
+    scores = platform.lake.read(model.predictions, day, [*keys, *outputs])
     return draw(features.join(scores, keys, join_type="inner"), keys, platform.settings.sample_rows)
 
 
@@ -164,10 +165,10 @@ def _tell(platform: Platform, model: Model, verdict: Verdict) -> None:
     if not verdict.confirmed:
         return
     drifted: list[str] = found["drifted"]
-    features = [column for column in drifted if column != SCORE]
-    weight = found["weight"] - (1.0 if SCORE in drifted else 0.0)
+    features = [column for column in drifted if column not in WATCHED]
+    weight = found["weight"] - (len(drifted) - len(features))
     parts = [f"{len(features)} feature(s) that carry {weight:.0%} of the model's weight"] if features else []
-    parts += ["the predictions"] if SCORE in drifted else []
+    parts += ["the predictions"] if len(features) < len(drifted) else []
     ahead = (
         "Retraining starts by itself once enough days have labels."
         if model.retraining.on_drift

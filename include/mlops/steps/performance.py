@@ -14,13 +14,14 @@ from include.mlops.alerts.alert import Alert
 from include.mlops.errors import MlopsError, NotReady
 from include.mlops.learner.evaluate import evaluate
 from include.mlops.learner.labels import labels
+from include.mlops.learner.predict import published
 from include.mlops.learner.profile import LABEL
-from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.monitoring import Verdict
 from include.mlops.policy.drift import confirm
 from include.mlops.policy.performance import fell
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import output_columns
 from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ def _measure_day(platform: Platform, model: Model, ds: date, version: int, run_i
     rows = _joined(platform, model, ds)
     labelled = rows.filter(pc.is_valid(rows[LABEL]))
     coverage = labelled.num_rows / max(rows.num_rows, 1)
-    found = evaluate(model.task, labelled[LABEL].to_numpy(), labelled[SCORE].to_numpy()) if labelled.num_rows else {}
+    scores = published(labelled, model.label.classes)
+    found = evaluate(model.task, labelled[LABEL].to_numpy(), scores) if labelled.num_rows else {}
     values = {name: None if isnan(value) else value for name, value in found.items()}
     kept = {**values, "coverage": coverage, "labelled": float(labelled.num_rows)}
     platform.ledger.monitoring.record(model.name, ds, "performance", kept, version, run_id)
@@ -69,11 +71,11 @@ def _joined(platform: Platform, model: Model, ds: date) -> pa.Table:
     """The day's predictions, each with its label or null. Raises MlopsError where an entity has several labels."""
     day, group = Interval.day(ds), platform.specs.group(model.label.group)
     keys = list(platform.specs.group(model.features.group).keys)
-    predicted = platform.lake.read(model.predictions, day, [*keys, SCORE])
+    predicted = platform.lake.read(model.predictions, day, [*keys, *output_columns(model.label.classes)])
     columns = list(dict.fromkeys([*keys, *model.label.expression.columns]))
     outcomes = platform.lake.read(group.table, day, columns)
     known = {key: outcomes[key].cast(predicted.schema.field(key).type) for key in keys}
-    known[LABEL] = labels(model.label.expression, outcomes, model.task)
+    known[LABEL] = labels(model.label.expression, outcomes, model.task, model.label.classes)
     joined = predicted.join(pa.table(known), keys, join_type="left outer")
     if joined.num_rows > predicted.num_rows:
         raise MlopsError(
@@ -90,7 +92,7 @@ def _judge(
     promised = platform.registry.version(model.name, version).metrics.get(model.gate.metric)
     if realised is None or promised is None:
         return None
-    bad = fell(realised, promised, model.retraining.performance_drop, higher_is_better=model.higher_is_better)
+    bad = fell(realised, promised, model.performance_drop(promised), higher_is_better=model.higher_is_better)
     nights = [
         (v.ds, v.bad)
         for v in platform.ledger.monitoring.verdicts(model.name, "performance", ds)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from include.mlops.errors import MlopsError
 from include.mlops.learner.evaluate import compare, evaluate
 from include.mlops.learner.fit import Examples
 from include.mlops.learner.predict import Predictor, load
@@ -100,6 +101,8 @@ def _judge(
     """Metrics of the challenger, its comparison with the champion, and the verdict."""
     source, predictor = _source(platform, challenger), _predictor(platform, challenger)
     rival = _Rival(champion, _source(platform, champion), _predictor(platform, champion)) if champion else None
+    if rival:
+        _require_same_question(model, source, rival)
     shared = rival.predictor.columns if rival and rival.source.features.table == source.features.table else ()
     examples = select(
         platform.lake, source, list(dict.fromkeys([*predictor.columns, *shared])), source.holdout
@@ -120,6 +123,17 @@ class _Rival:
     predictor: Predictor
 
 
+def _require_same_question(model: Model, source: Source, rival: _Rival) -> None:
+    """Readers of the predictions rely on their columns, and their history on what they say."""
+    ours, theirs = ((s.task, *s.classes) for s in (source, rival.source))
+    if ours != theirs:
+        raise MlopsError(
+            f"expected a version of {model.name} to predict what its champion v{rival.version.number} does "
+            f"({', '.join(theirs)}), found {', '.join(ours)}; another task or other classes are another model: "
+            "give the file a name of its own"
+        )
+
+
 def _compare(
     platform: Platform, model: Model, source: Source, examples: Examples, scores: NDArray[np.float64], rival: _Rival
 ) -> Comparison | None:
@@ -130,9 +144,7 @@ def _compare(
     if not len(kept):
         return None
     labels, of_champion = examples.labels[kept], rival.predictor.predict(rows)
-    found = compare(
-        model.task, model.gate.metric, labels, scores[kept], of_champion, model.gate.confidence, model.training.seed
-    )
+    found = compare(model.gate.metric, labels, scores[kept], of_champion, model.gate.confidence, model.training.seed)
     value = evaluate(model.task, labels, of_champion)[model.gate.metric]
     seen = _within(rows.column("ds"), rival.version.window)
     return Comparison(

@@ -11,7 +11,6 @@ from include.mlops.errors import NoLiveVersion, NotReady, PartitionsFailed, Scor
 from include.mlops.lake.views import ensure_latest
 from include.mlops.learner.predict import load
 from include.mlops.learner.scoring import DAY, STAMPS
-from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.publications import Publication
 from include.mlops.policy.carrier import SCORING_BYTES, choose
 from include.mlops.policy.scoring import ScoreSummary, refusals
@@ -128,7 +127,7 @@ def _published_rows(platform: Platform, model: Model, days: Mapping[date, Servin
 
 
 def _write(platform: Platform, model: Model, job: Job, rows: int) -> Written:
-    columns = _columns(platform, model)
+    columns = _columns(platform, model, job)
     platform.lake.create(job.table, columns, staged=True, order=job.keys)
     ensure_latest(platform.lake, job.table)
     width = max(len(job.scorer(ds).columns) for ds in job.days)
@@ -143,10 +142,11 @@ def _write(platform: Platform, model: Model, job: Job, rows: int) -> Written:
     return write_on_spark(platform.lake, platform.spark, job, columns)
 
 
-def _columns(platform: Platform, model: Model) -> dict[str, str]:
-    """The table of predictions: keys, score, how each row was made, and the day."""
+def _columns(platform: Platform, model: Model, job: Job) -> dict[str, str]:
+    """The table of predictions: keys, what the model says, how each row was made, and the day."""
     group = platform.specs.group(model.features.group)
-    return {**{key: group.publishes[key] for key in group.keys}, SCORE: "double", **STAMPS, DAY: "date"}
+    newest = job.days[max(job.days)].predictor
+    return {**{key: group.publishes[key] for key in group.keys}, **newest.output_types, **STAMPS, DAY: "date"}
 
 
 def _judged(

@@ -16,8 +16,8 @@ from include.mlops.lake.lake import Lake
 from include.mlops.lake.schema import SPARK_TYPES
 from include.mlops.lake.staging import Staged, frame, publish, stage
 from include.mlops.learner.scoring import on_executor
-from include.mlops.learner.tasks import SCORE
 from include.mlops.policy.scoring import ScoreSummary
+from include.mlops.spec.tasks import SCORE
 from include.mlops.steps.predictions import Job
 from include.mlops.steps.score_in_process import predicted
 from include.mlops.steps.spark_failures import spark_failures

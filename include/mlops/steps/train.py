@@ -18,6 +18,7 @@ from include.mlops.errors import ServiceUnavailable
 from include.mlops.learner.distance import usual_distances
 from include.mlops.learner.evaluate import evaluate
 from include.mlops.learner.fit import fit
+from include.mlops.learner.plots import draw
 from include.mlops.learner.predict import load
 from include.mlops.learner.profile import profile, to_parquet
 from include.mlops.registry.run import Run
@@ -92,7 +93,8 @@ def _fit_and_register(
     training, holdout = parts.training.examples, parts.holdout.examples
     fitted = fit(training, holdout, planned.recipe, _Rounds(model.name, planned.recipe.rounds, run, progress))
     predictor = load(fitted.model, planned.recipe.threads)
-    metrics = evaluate(model.task, holdout.labels, predictor.predict(holdout.rows))
+    predictions = predictor.predict(holdout.rows)
+    metrics = evaluate(model.task, holdout.labels, predictions)
     log.info("%s as of %s on its holdout: %s", model.name, as_of, _shown(metrics))
     judged = {f"holdout_{name}": value for name, value in metrics.items()}
     run.log_metrics({**judged, **parts.counts(), **{f"importance_{n}": g for n, g in fitted.importances.items()}})
@@ -107,10 +109,11 @@ def _fit_and_register(
             told.IMPORTANCES: _json(fitted.importances),
             told.REFERENCE: to_parquet(reference),
             told.USUAL: _json(usual_distances(training.rows, reference, predictor)),
+            **draw(model.task, holdout.labels, predictions, predictor.classes),
         }
     )
     return run.register(
-        told.artifact(fitted, holdout.rows),
+        told.artifact(fitted, predictor, holdout.rows),
         told.version_tags(planned, as_of, metrics, sha256),
         told.description(model, as_of, planned, parts, metrics),
     )

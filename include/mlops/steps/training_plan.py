@@ -42,6 +42,7 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
         labels=Pinned(labels.table, tag, platform.lake.tag(labels.table, tag)),
         keys=group.keys,
         expression=str(model.label.expression),
+        classes=model.label.classes,
         task=model.task,
         window=window,
         holdout=holdout,

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from include.mlops.learner.fit import Fitted
+from include.mlops.learner.predict import Predictor
 from include.mlops.registry import version as named
 from include.mlops.registry.model_format import ANY, ModelArtifact
 from include.mlops.registry.run import DatasetUse
@@ -100,11 +101,13 @@ def record(plan: Plan, as_of: date, fitted: Fitted, sha256: str) -> dict[str, An
     }
 
 
-def artifact(fitted: Fitted, rows: pa.Table) -> ModelArtifact:
+def artifact(fitted: Fitted, predictor: Predictor, rows: pa.Table) -> ModelArtifact:
     """The model file, with a few feature rows as its example."""
-    kinds = {name: _mlflow_type(rows.schema.field(name).type) for name in fitted.importances}
+    kinds = {name: _mlflow_type(rows.schema.field(name).type) for name in predictor.columns}
     called = {name: ANY if kind in ("long", "boolean") else kind for name, kind in kinds.items()}
-    return ModelArtifact(fitted.model, called, rows.select(list(called)).slice(0, 5).to_pylist())
+    return ModelArtifact(
+        fitted.model, called, predictor.output_types, rows.select(list(called)).slice(0, 5).to_pylist()
+    )
 
 
 def description(model: Model, as_of: date, plan: Plan, parts: Parts, metrics: Mapping[str, float]) -> str:

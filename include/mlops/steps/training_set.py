@@ -38,6 +38,7 @@ class Source:
     labels: Pinned
     keys: tuple[str, ...]
     expression: str
+    classes: tuple[str, ...]
     task: str
     window: Interval
     holdout: Interval
@@ -53,7 +54,8 @@ class Source:
     def from_dict(cls, values: Mapping[str, Any]) -> Source:
         window, holdout = (Interval(*map(date.fromisoformat, values[name])) for name in ("window", "holdout"))
         features, labelled = Pinned(**values["features"]), Pinned(**values["labels"])
-        return cls(features, labelled, tuple(values["keys"]), values["expression"], values["task"], window, holdout)
+        keys, classes = tuple(values["keys"]), tuple(values.get("classes", ()))
+        return cls(features, labelled, keys, values["expression"], classes, values["task"], window, holdout)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _labels(lake: Lake, source: Source, identity: list[str], days: Interval) -> 
     expression = Expression.parse(source.expression)
     columns = [*identity, *(c for c in expression.columns if c not in identity)]
     table = lake.read(source.labels.table, days, columns, source.labels.snapshot_id)
-    return table.select(identity).append_column(_LABEL, labels(expression, table, source.task))
+    return table.select(identity).append_column(_LABEL, labels(expression, table, source.task, source.classes))
 
 
 def _require_single(source: Source, features: pa.Table, label: pa.Table, identity: list[str]) -> None:

@@ -48,7 +48,7 @@ def _skip(number: int, metrics: object) -> None:
 
 
 FITTED = fit(Examples(ROWS, LABELS), Examples(ROWS, LABELS), Recipe("binary", tuple(COLUMNS), 5, 7, 1), _skip).model
-ARTIFACT = ModelArtifact(FITTED, COLUMNS, ROWS.slice(0, 3).to_pylist())
+ARTIFACT = ModelArtifact(FITTED, COLUMNS, load(FITTED).output_types, ROWS.slice(0, 3).to_pylist())
 TAGS = {
     "mlops.as_of": "2013-04-08",
     "mlops.window": "2013-02-01..2013-03-28",

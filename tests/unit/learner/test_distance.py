@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -131,9 +131,10 @@ class _Halves:
     """Says 0.5 of everything: a model is not what is tested here."""
 
     columns: tuple[str, ...] = ("steady", "daily")
+    watched: tuple[str, ...] = ("score",)
 
-    def predict(self, rows: pa.Table) -> Any:
-        return np.full(rows.num_rows, 0.5)
+    def outputs(self, rows: pa.Table) -> dict[str, pa.Array]:
+        return {"score": pa.array(np.full(rows.num_rows, 0.5))}
 
 
 def test_what_is_usual_is_the_furthest_of_the_training_days() -> None:

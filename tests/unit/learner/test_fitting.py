@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from include.mlops.errors import FeaturesUnusable, SettingsError, TrainingFailed
-from include.mlops.learner.evaluate import evaluate
+from include.mlops.learner.evaluate import compare, evaluate
 from include.mlops.learner.fit import Examples, Fitted, Recipe, fit
-from include.mlops.learner.predict import load
+from include.mlops.learner.predict import load, published
 
 RECIPE = Recipe(
     task="binary",
@@ -113,10 +114,81 @@ def test_a_regression_is_fitted_to_values() -> None:
 
 def test_one_class_is_refused() -> None:
     ones = Examples(TRAINING.rows, np.ones(TRAINING.rows.num_rows))
-    with pytest.raises(TrainingFailed, match="both classes in the training window, found only 1"):
+    with pytest.raises(TrainingFailed, match="2 classes in the training window, found only 1 in 3000 rows, none of 0"):
         _fit(training=ones)
-    with pytest.raises(TrainingFailed, match="both classes in the holdout"):
+    with pytest.raises(TrainingFailed, match="at least 2 classes in the holdout"):
         _fit(holdout=ones)
+
+
+CLASSES = ("on_time", "late", "very_late")
+OF_CLASSES = replace(RECIPE, task="multiclass", classes=CLASSES, rounds=20)
+
+
+def _of_classes(examples: Examples) -> Examples:
+    """Carrier ZZ is very late, other flights after hour 20 are late."""
+    very = np.array(examples.rows["carrier"].to_pylist()) == "ZZ"
+    return Examples(examples.rows, np.where(very, 2.0, examples.labels))
+
+
+THREE, JUDGED = _of_classes(TRAINING), _of_classes(HOLDOUT)
+
+
+def test_of_classes_a_model_file_gives_probabilities_in_the_order_that_it_carries() -> None:
+    predictor = load(_fit(OF_CLASSES, THREE, JUDGED).model)
+    found = predictor.predict(JUDGED.rows)
+    assert predictor.classes == CLASSES
+    assert found.shape == (800, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert evaluate("multiclass", JUDGED.labels, found)["balanced_accuracy"] > 0.95
+    assert predictor.predict(JUDGED.rows.slice(0, 0)).shape == (0, 3)
+
+
+def test_what_is_published_of_classes_is_the_predicted_one_its_probability_and_that_of_each() -> None:
+    predictor = load(_fit(OF_CLASSES, THREE, JUDGED).model)
+    found = predictor.predict(JUDGED.rows)
+    outputs = pa.table(predictor.outputs(JUDGED.rows))
+    assert outputs.column_names == list(predictor.output_types)
+    assert outputs["predicted"].to_pylist() == [CLASSES[code] for code in found.argmax(axis=1)]
+    np.testing.assert_array_equal(outputs["score"].to_numpy(), found.max(axis=1))
+    np.testing.assert_array_equal(outputs["score_late"].to_numpy(), found[:, 1])
+    np.testing.assert_array_equal(published(outputs, CLASSES), found)
+    assert pa.table(predictor.outputs(JUDGED.rows.slice(0, 0))).schema == outputs.schema
+
+
+def test_what_is_published_of_other_tasks_is_the_score_alone() -> None:
+    predictor = load(_fit().model)
+    outputs = pa.table(predictor.outputs(HOLDOUT.rows))
+    assert predictor.output_types == {"score": "double"}
+    assert outputs.column_names == ["score"]
+    np.testing.assert_array_equal(published(outputs), predictor.predict(HOLDOUT.rows))
+
+
+def test_the_training_needs_every_class_and_the_holdout_two() -> None:
+    without = Examples(THREE.rows, np.minimum(THREE.labels, 1))
+    with pytest.raises(TrainingFailed, match=r"3 classes in the training window, found only on_time, late.*very_late"):
+        _fit(OF_CLASSES, without, JUDGED)
+    assert _fit(OF_CLASSES, THREE, Examples(JUDGED.rows, np.minimum(JUDGED.labels, 1))).model
+    with pytest.raises(TrainingFailed, match="2 classes in the holdout, found only on_time"):
+        _fit(OF_CLASSES, THREE, Examples(JUDGED.rows, JUDGED.labels * 0))
+
+
+def test_a_model_of_classes_is_compared_with_another_row_by_row() -> None:
+    good, poor = (
+        load(_fit(replace(OF_CLASSES, rounds=rounds), THREE, JUDGED).model).predict(JUDGED.rows) for rounds in (20, 1)
+    )
+    found = compare("log_loss", JUDGED.labels, good, poor, confidence=0.9)
+    assert found.high < 0
+    assert found.rows == 800
+
+
+def test_the_objective_is_the_tasks_first_unless_the_parameters_name_one() -> None:
+    values = Examples(TRAINING.rows, np.where(np.arange(3000) % 3 == 0, 100.0, 0.0))
+    squared, absolute = (
+        load(fit(values, values, replace(RECIPE, task="regression", rounds=60, parameters=parameters), _skip).model)
+        for parameters in ({}, {"objective": "reg:absoluteerror"})
+    )
+    assert squared.predict(values.rows).mean() == pytest.approx(100 / 3, abs=2)
+    assert np.median(absolute.predict(values.rows)) == pytest.approx(0, abs=2)
 
 
 def test_no_rows_are_refused() -> None:
@@ -142,3 +214,4 @@ def test_a_file_that_is_no_model_of_ours_is_refused() -> None:
 
 def test_a_recipe_survives_its_dictionary() -> None:
     assert Recipe.from_dict(RECIPE.to_dict()) == RECIPE
+    assert Recipe.from_dict(json.loads(json.dumps(OF_CLASSES.to_dict()))) == OF_CLASSES

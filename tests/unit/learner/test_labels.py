@@ -58,6 +58,35 @@ def test_a_text_alone_is_no_label() -> None:
         labels(Expression.parse("dest"), TABLE, "regression")
 
 
+CHOICE = "'very_late' if arr_delay > 15 else 'late' if arr_delay > 0 else 'on_time'"
+
+
+def test_a_class_is_its_place_in_the_list_and_a_null_condition_gives_no_label() -> None:
+    classes = ("on_time", "late", "very_late")
+    assert labels(Expression.parse(CHOICE), TABLE, "multiclass", classes).to_pylist() == [2, 1, None, 0]
+
+
+def test_a_column_of_texts_may_be_the_class() -> None:
+    assert labels(Expression.parse("dest"), TABLE, "multiclass", ("SEA", "HNL", "JFK")).to_pylist() == [1, 0, 0, None]
+
+
+def test_a_class_that_is_not_listed_is_named_with_the_number_of_its_rows() -> None:
+    with pytest.raises(TrainingFailed, match=r"one of the classes HNL, JFK, LGA, found 'SEA' in 2 rows.*label.classes"):
+        labels(Expression.parse("dest"), TABLE, "multiclass", ("HNL", "JFK", "LGA"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("arr_delay if arr_delay > 0 else 0", [20, 15, None, 0]),
+        ("arr_delay if dest == 'HNL' else stops", [20, 2, 3, None]),  # of a branch not taken a null does not matter
+        ("(1 if stops > 2 else 0) + stops / 2", [0.5, 1, 2.5, 3]),
+    ],
+)
+def test_a_choice_may_stand_in_any_label(expression: str, expected: list[float | None]) -> None:
+    assert labels(Expression.parse(expression), TABLE, "regression").to_pylist() == expected
+
+
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(TrainingFailed, match="expected the columns dep_delay"):
         labels(Expression.parse("dep_delay > 3"), TABLE, "binary")

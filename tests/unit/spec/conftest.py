@@ -1,4 +1,4 @@
-"""A small valid bundle that the corpus breaks: `flights` reads `outcomes`, `late` and `delay` learn from both."""
+"""A small valid bundle that the corpus breaks: `flights` reads `outcomes`, and three models learn from both."""
 
 from __future__ import annotations
 
@@ -112,6 +112,19 @@ training: {window: 56d, holdout: 7d}
 gate: {metric: rmse, maximum: 60}
 """
 
+HOW_LATE = """\
+name: how_late
+owner: team-ops
+task: multiclass
+features: {group: flights, columns: [carrier, distance]}
+label:
+  group: outcomes
+  expression: "'late' if arr_delay > 15 else 'very_early' if arr_delay < -30 else 'on_time'"
+  classes: [on_time, late, very_early]
+training: {window: 56d, holdout: 7d}
+gate: {metric: f1_macro, minimum: 0.3}
+"""
+
 TRANSFORM = dedent('''\
     """Rows as they landed."""
 
@@ -129,6 +142,7 @@ BUNDLE = {
     "feature_groups/flights/transform.py": TRANSFORM,
     "models/late.yaml": LATE,
     "models/delay.yaml": DELAY,
+    "models/how_late.yaml": HOW_LATE,
 }
 
 

@@ -10,13 +10,15 @@ OT = "feature_groups/outcomes/transform.py"
 FT = "feature_groups/flights/transform.py"
 L = "models/late.yaml"
 D = "models/delay.yaml"
-ALL = frozenset({"outcomes", "flights", "late", "delay"})
+H = "models/how_late.yaml"
+ALL = frozenset({"outcomes", "flights", "late", "delay", "how_late"})
 SURVIVORS = {
     O: frozenset(),
     F: {"outcomes"},
     FT: {"outcomes"},
     L: ALL - {"late"},
     D: ALL - {"delay"},
+    H: ALL - {"how_late"},
 }
 """What still loads when a file is broken."""
 
@@ -118,8 +120,8 @@ ALONE = [
     case("lag-backwards", F, "[-29d, -2d]", "[-2d, -29d]", "outcomes:", "reads.outcomes", "earlier end first",
          "[-2d, -29d]"),
     # not one of those allowed
-    case("task-typo", L, "task: binary", "task: binry", "task", "task", "expected one of binary, regression",
-         "found the text 'binry'", "did you mean 'binary'?"),
+    case("task-typo", L, "task: binary", "task: binry", "task", "task",
+         "expected one of binary, multiclass, regression", "found the text 'binry'", "did you mean 'binary'?"),
     case("severity-typo", O, "severity: warning", "severity: warn", "severity", "expectations[1].severity",
          "critical, warning, info", "did you mean 'warning'?"),
     case("column-type", F, "    distance: double", "    distance: float", "distance: float",
@@ -130,6 +132,20 @@ ALONE = [
          "did you mean 'roc_auc'?"),
     case("minimum-where-less-is-better", D, "maximum: 60", "minimum: 60", "gate", "gate.maximum",
          "less is better for rmse"),
+    case("objective-of-another-task", L, "max_depth: 5", "objective: reg:absoluteerror", "objective",
+         "training.parameters.objective", "unknown objective for the task binary", "Allowed: binary:logistic"),
+    case("classes-missing", H, "  classes: [on_time, late, very_early]\n", "", "label:", "label.classes",
+         "missing; the task multiclass needs them"),
+    case("classes-of-a-task-without", D, "expression: arr_delay}", "expression: arr_delay, classes: [a, b, c]}",
+         "label", "label.classes", "the task regression has none", "set task: multiclass"),
+    case("two-classes", H, "[on_time, late, very_early]", "[on_time, late]", "classes", "label.classes",
+         "at least 3 classes, found 2", "task: binary"),
+    case("classes-alike-but-for-case", H, "[on_time, late, very_early]", "[on_time, late, very_early, Late]",
+         "classes", "label.classes", "differ in more than case", "Late, late"),
+    case("class-that-is-no-column-name", H, "[on_time, late, very_early]", "[on-time, late, very_early]", "classes",
+         "label.classes[0]", "expected a column name", "found the text 'on-time'"),
+    case("class-that-is-not-listed", H, "else 'on_time'", "else 'on_tme'", "  expression", "label.expression",
+         "unknown class 'on_tme'", "did you mean 'on_time'?", "Allowed: late, on_time, very_early"),
     case("both-bounds", L, "minimum: 0.6", "minimum: 0.6\n  maximum: 0.9", "gate", "gate",
          "either a minimum or a maximum", "found both"),
     case("time-zone", O, "America/New_York", "America/NewYork", "timezone", "timezone", "expected a time zone",
@@ -194,6 +210,8 @@ ALONE = [
          "'None' is not allowed"),
     case("parameter-set-elsewhere", L, "max_depth: 5", "n_estimators: 5", "n_estimators",
          "training.parameters.n_estimators", "set by the key 'rounds'"),
+    case("classes-set-elsewhere", L, "max_depth: 5", "num_class: 5", "num_class", "training.parameters.num_class",
+         "set by the key 'label.classes'"),
     # YAML itself
     case("duplicate-key", L, "owner: team-ops\n", "owner: team-ops\nowner: team-b\n", "owner: team-b", "owner",
          "written twice", "first on line 2"),
@@ -245,6 +263,8 @@ ACROSS = [
          "unknown column of flights 'carier'", "did you mean 'carrier'?", "Allowed: carrier, carrier_delay"),
     case("feature-of-type-date", L, "columns: [carrier,", "columns: [scheduled_on,", "columns", "features.columns[0]",
          "scheduled_on of type date", "numbers, booleans or texts"),
+    case("feature-named-like-the-predictions", L, "columns: [carrier,", "columns: [score,", "columns",
+         "features.columns[0]", "'score' is a column of the predictions", alone=False),
     case("version-not-reached", L, "  group: flights", "  group: flights\n  version: 3", "version",
          "features.version", "at most 2", "found 3"),
     case("label-column", L, "arr_delay > 15", "arr_dely > 15", "expression", "label.expression",
@@ -257,6 +277,13 @@ ACROSS = [
          "compares a text with a number"),
     case("label-adds-text", L, "arr_delay > 15", "arr_delay + carrier > 15", "expression", "label.expression",
          "expected carrier", "to be a number", "found a text"),
+    case("label-is-no-class", H, "expression: \"'late' if arr_delay > 15 else 'very_early' if arr_delay < -30 else "
+         "'on_time'\"", "expression: arr_delay", "  expression", "label.expression",
+         "expected a text for the task multiclass", "found a number"),
+    case("choice-of-two-kinds", D, "expression: arr_delay", "expression: \"arr_delay if arr_delay > 0 else 'early'\"",
+         "label", "label.expression", "expected 'early' in", "to be a number", "found a text"),
+    case("choice-on-a-number", D, "expression: arr_delay", "expression: arr_delay if arr_delay else 0", "label",
+         "label.expression", "expected arr_delay in", "to be true or false"),
     case("label-leaks-by-column", L, "group: flights\n  columns: [carrier, distance, carrier_delay]",
          "group: outcomes\n  columns: [carrier, arr_delay]", "columns", "features.columns[1]", "leak"),
     case("label-leaks-by-group", L, "group: flights\n  columns: [carrier, distance, carrier_delay]",

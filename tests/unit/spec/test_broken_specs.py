@@ -93,10 +93,12 @@ def test_a_broken_group_is_named_once_at_each_place_that_depends_on_it(bundle) -
         ("specs/" + F, "reads.outcomes"),
         ("specs/models/delay.yaml", "features.group"),
         ("specs/models/delay.yaml", "label.group"),
+        ("specs/models/how_late.yaml", "features.group"),
+        ("specs/models/how_late.yaml", "label.group"),
         ("specs/models/late.yaml", "features.group"),
         ("specs/models/late.yaml", "label.group"),
     ]
-    assert len(specs.findings) == 6
+    assert len(specs.findings) == 8
 
 
 def test_a_broken_group_takes_down_the_readers_of_its_readers(bundle) -> None:
@@ -247,7 +249,7 @@ def test_files_where_nobody_reads_them_are_told(bundle) -> None:
     found = {
         f.file.relative_to("specs").as_posix(): f.message
         for f in load_specs(bundle.root).findings
-        if f.file.stem not in ("late", "delay")
+        if f.file.stem not in ("late", "delay", "how_late")
     }
 
     assert sorted(found) == [
@@ -276,7 +278,7 @@ def test_asking_for_a_spec_by_name(bundle) -> None:
     with pytest.raises(SpecError, match=r"specs/models/late.yaml:3: task: expected one of") as error:
         specs.model("late")
     assert error.value.findings == tuple(map(str, specs.findings))
-    with pytest.raises(SpecError, match=r"unknown model 'latte'; did you mean 'late'\? Allowed: delay, late"):
+    with pytest.raises(SpecError, match=r"unknown model 'latte'; did you mean 'late'\? Allowed: delay, how_late, late"):
         specs.model("latte")
     with pytest.raises(SpecError, match=r"unknown feature group 'flight'; did you mean 'flights'\?"):
         specs.group("flight")

@@ -44,7 +44,7 @@ def test_findings_are_printed_one_a_line_and_the_command_fails(bundle) -> None:
 def test_the_folder_can_be_set_in_the_environment(bundle) -> None:
     done = check(MLOPS_SPECS=str(bundle.root))
 
-    assert done.stdout == "2 feature groups and 2 models, nothing wrong\n"
+    assert done.stdout == "2 feature groups and 3 models, nothing wrong\n"
 
 
 def test_a_bad_setting_is_no_traceback() -> None:
