@@ -71,11 +71,13 @@ def over(rooms: Platform, what: str, interval: Interval, run_id: str) -> Any:
         from include.mlops.steps.publish import ingest_interval
 
         return pack(ingest_interval(rooms, rooms.specs.group(what), interval, run_id))
+    from include.mlops.steps.export import export
     from include.mlops.steps.performance import measure
     from include.mlops.steps.score import score
 
     model = rooms.specs.model(what)
     scored = score(rooms, model, interval, run_id)
+    export(rooms, model, interval, run_id)
     labels = rooms.specs.group(model.label.group).table
     labelled = rooms.ledger.publications.over(labels, interval)
     measured = [found for ds in sorted(labelled) for found in measure(rooms, model, Interval.day(ds), run_id)]
