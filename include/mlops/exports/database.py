@@ -84,7 +84,9 @@ class DayRows:
     def _said(self, error: SQLAlchemyError) -> str:
         """The driver's own words, which hold neither the statement nor, even by mistake, the password."""
         words = " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
-        return words.replace(self._url.password, "***") if self._url.password else words
+        for secret in (self._url.password, self._url.query.get("password")):
+            words = words.replace(str(secret), "***") if secret else words
+        return words
 
 
 def _keys(rows: pa.Table, keys: Sequence[str]) -> set[tuple[Any, ...]]:
