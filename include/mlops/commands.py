@@ -27,7 +27,7 @@ AsOf = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="W
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    steps: list[Callable[..., Any]] = [ingest, restate, train, release, score, monitor, performance, reproduce]
+    steps: list[Callable[..., Any]] = [ingest, restate, train, release, score, export, monitor, performance, reproduce]
     for command in (*steps, alerts, stack, demo):
         app.command()(command)
 
@@ -107,6 +107,24 @@ def score(
             mean = _numbers({"mean": done.mean_score[ds]})
             typer.echo(f"{ds}  v{done.versions[ds]}  {done.rows[ds]:>8} rows  {mean}")
         typer.echo(f"{sum(done.rows.values())} rows {'published' if done.published else 'scored, nothing published'}")
+
+
+def export(
+    model: str,
+    first: From,
+    last: To,
+    *,
+    force: Annotated[bool, typer.Option(help="Write also what was exported already.")] = False,
+) -> None:
+    """Write published scores where the model's exports say."""
+    with _platform() as rooms:
+        from include.mlops.steps.export import export as step
+
+        done = step(rooms, rooms.specs.model(model), _interval(first, last), _run_id(), force=force)
+        for target, rows in done.rows.items():
+            typer.echo(f"{target}: {len(rows)} day(s), {sum(rows.values())} rows")
+        if not done.rows:
+            typer.echo(f"{model} has no exports")
 
 
 def monitor(model: str, first: From, last: To) -> None:

@@ -12,6 +12,7 @@
     |- MeaningChanged          a transform or schema changed under the same feature group version
     |- NoLiveVersion           no model version was live on that date
     |- ScoreGateFailed         predictions were refused before their commit
+    |- ExportFailed            published scores could not be written where a model's exports say
     |- TrainingFailed          the training set is unusable (empty, one class, no holdout)
     |- FeaturesUnusable        rows lack a column that the model needs, or hold values that it cannot take
     |- NotReproducible         training again from the record gave another model
@@ -115,6 +116,10 @@ class NoLiveVersion(MlopsError):
 
 class ScoreGateFailed(MlopsError):
     """Predictions of a partition were refused; nothing was committed."""
+
+
+class ExportFailed(MlopsError):
+    """Published scores could not be written where a model's exports say; they stay published."""
 
 
 class TrainingFailed(MlopsError):

@@ -5,6 +5,7 @@ Every default is the embedded stack on this machine, all of it under one state f
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     warehouse_url: str = ""  # default: <state>/lake/warehouse
     catalog_url: str = ""  # default: sqlite under <state>/lake
     ledger_url: str = ""  # default: sqlite under <state>
+    export_url: str = ""  # default: <state>/exports
     mlflow_port: int = Field(default=5000, ge=1, le=65535)  # the three ports of the local stack
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535)
@@ -52,6 +54,10 @@ class Settings(BaseSettings):
         return self.landing_url or str(self.state / "landing")
 
     @cached_property
+    def exports(self) -> str:
+        return self.export_url or str(self.state / "exports")
+
+    @cached_property
     def warehouse(self) -> str:
         return self.warehouse_url or (self.state / "lake" / "warehouse").as_uri()
 
@@ -67,6 +73,17 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """HTML reports (validation, drift); the Airflow plugin serves them under `/mlops/reports/`."""
         return self.state / "reports"
+
+
+def export_connection(name: str) -> SecretStr:
+    """The SQLAlchemy URL of the variable `MLOPS_EXPORT_<NAME>_URL`. Raises SettingsError where it is not set."""
+    variable = f"MLOPS_EXPORT_{name.upper()}_URL"
+    if not (url := os.environ.get(variable)):
+        raise SettingsError(
+            f"expected the address of the database '{name}' in {variable}, found none; set it to an SQLAlchemy URL "
+            "such as postgresql+psycopg://user:password@host/database"
+        )
+    return SecretStr(url)
 
 
 def load_settings() -> Settings:

@@ -10,6 +10,7 @@ import pytest
 
 from include.mlops.local.airflow_settings import read_airflow_settings
 from include.mlops.settings import ROOT
+from include.mlops.spec.export import Export
 from include.mlops.spec.load import load_specs
 
 if TYPE_CHECKING:
@@ -164,6 +165,28 @@ def test_a_model_listens_to_its_features_its_labels_and_its_own_requests(bag: Da
     }
     asks = bag.dags[f"score_{model}"].get_task("consider_retraining")
     assert [asset.name for asset in asks.outlets] == [f"{model}_retraining"]
+
+
+def test_scores_are_exported_beside_the_monitoring_where_a_model_asks_for_it_and_only_there(bag: DagBag) -> None:
+    from include.mlops.orchestration.defaults import RETRIES
+    from include.mlops.orchestration.model_dags import score_dag
+
+    for name, model in SPECS.models.items():
+        features = SPECS.groups[model.features.group]
+        without = score_dag(model.model_copy(update={"exports": ()}), features)
+        asked = (Export.model_validate({"csv": {"path": "drop/{ds}.csv"}}),)
+        dag = score_dag(model.model_copy(update={"exports": asked}), features)
+
+        assert bag.dags[f"score_{name}"].has_task("export") is bool(model.exports)
+        assert without.task_ids == ["score", "monitor", "consider_retraining"]
+        assert set(dag.task_ids) == {*without.task_ids, "export"}
+        export = dag.get_task("export")
+        assert (export.upstream_task_ids, export.downstream_task_ids) == ({"score"}, set())
+        assert export.retry_policy is RETRIES
+        assert export.doc_md
+        assert export.on_failure_callback
+        assert export.on_success_callback
+        assert _round_trip(dag)[1].task_ids == dag.task_ids
 
 
 def _filled_in(param: Any, value: str) -> Any:

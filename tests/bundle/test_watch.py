@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from datetime import date
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +13,13 @@ import pytest
 from include.mlops.errors import MlopsError, NotReady, ServiceUnavailable
 from include.mlops.ledger.publications import Publication
 from include.mlops.policy.alerting import Message
+from include.mlops.settings import ROOT
+from include.mlops.spec.export import Export
+from include.mlops.spec.load import load_specs
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import DAG
 
     from include.mlops.steps.platform import Platform
 
@@ -56,6 +61,17 @@ class _Airflow:
 @pytest.fixture
 def airflow(bag: DagBag, context: Contexts, rooms: Platform) -> _Airflow:
     return _Airflow(bag, context, rooms)
+
+
+@pytest.fixture
+def exporting(bag: DagBag) -> DAG:
+    """The example's score DAG, had its model exports."""
+    from include.mlops.orchestration.model_dags import score_dag
+
+    specs = load_specs(ROOT / "include")
+    exports = (Export.model_validate({"jdbc": {"connection": "crm", "table": "scores"}}),)
+    model = specs.model("flight_delay").model_copy(update={"exports": exports})
+    return score_dag(model, specs.group(model.features.group))
 
 
 def _publish(rooms: Platform, dataset: str, ds: str) -> None:
@@ -135,6 +151,34 @@ def test_the_next_night_adds_to_the_incident(airflow: _Airflow) -> None:
 
     assert [(message.event, message.ds.day) for message in airflow.told] == [("opened", 5), ("repeated", 6)]
     assert airflow.told[1].since == date(2013, 4, 5)
+
+
+def test_an_export_that_failed_is_told_once_and_closed_by_an_export_alone(
+    airflow: _Airflow, rooms: Platform, exporting: DAG, context: Contexts
+) -> None:
+    """The tasks beside it succeed in the same run."""
+    failed = context(SCORE, LAST[SCORE], "2013-04-05", ServiceUnavailable("the database 'crm' did not answer"))
+    export = exporting.get_task("export")
+    failed |= {"dag": exporting, "task": export, "ti": SimpleNamespace(task_id="export", try_number=3)}
+    for callback in export.on_failure_callback:
+        callback(failed)
+    airflow.succeeds(SCORE, "2013-04-05")
+    exporting.on_failure_callback({key: value for key, value in failed.items() if key not in ("ti", "exception")})
+
+    assert [(message.event, message.title) for message in airflow.told] == [
+        ("opened", f"{SCORE}: export failed for 2013-04-05")
+    ]
+    for callback in export.on_success_callback:
+        callback(context(SCORE, LAST[SCORE], "2013-04-06"))
+    assert rooms.ledger.incidents.open_incidents() == []
+    assert [message.event for message in airflow.told] == ["opened", "recovered"]
+
+
+def test_an_export_that_was_killed_is_told_by_its_run(airflow: _Airflow, exporting: DAG, context: Contexts) -> None:
+    run = context(SCORE, LAST[SCORE], "2013-04-05")
+    exporting.on_failure_callback({key: value for key, value in run.items() if key != "ti"})
+
+    assert [message.title for message in airflow.told] == [f"{SCORE} failed for 2013-04-05"]
 
 
 def test_behind_the_frontier_nothing_is_told(airflow: _Airflow, rooms: Platform) -> None:

@@ -16,14 +16,12 @@ from include.mlops.errors import FeaturesUnusable
 from include.mlops.learner.predict import Predictor, load
 from include.mlops.spec.tasks import SCORE
 
-STAMPS = {"model_version": "int", "run_id": "string", "scored_at": "timestamp", "in_sample": "boolean"}
-"""What each row says of how it was made, and the types of these columns."""
 DAY = "ds"
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Values of STAMPS, the same for all rows of a day."""
+    """How the rows of a day were made: the columns STAMPS but for the day itself."""
 
     model_version: int
     run_id: str

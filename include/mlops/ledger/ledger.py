@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, column, create_engine, event, func, m
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.ledger.exports import Exports
 from include.mlops.ledger.incidents import Incidents
 from include.mlops.ledger.monitoring import Monitoring
 from include.mlops.ledger.plain import dumps
@@ -79,6 +80,10 @@ class Ledger:
     @cached_property
     def publications(self) -> Publications:
         return Publications(self)
+
+    @cached_property
+    def exports(self) -> Exports:
+        return Exports(self)
 
     @cached_property
     def releases(self) -> Releases:

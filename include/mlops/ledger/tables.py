@@ -94,6 +94,21 @@ validations = Table(
     Index("ix_validations_partition", "dataset", "ds"),
 )
 
+exports = Table(
+    "exports",
+    metadata,
+    _id(),
+    Column("model", String(63), nullable=False),
+    Column("ds", Date, nullable=False),
+    Column("target", Text, nullable=False),  # where the rows went
+    Column("form", String(16), nullable=False),  # hash of their columns
+    Column("rows", BigInteger, nullable=False),
+    Column("snapshot_id", BigInteger),  # of the publication that was exported
+    Column("run_id", String(250), nullable=False),
+    _recorded(),
+    Index("ix_exports_partition", "model", "ds", "id"),
+)
+
 live_intervals = Table(
     "live_intervals",
     metadata,

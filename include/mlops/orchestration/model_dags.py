@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
     from include.mlops.steps.release import Released
 
+EXPORT = "export"
+
 
 def score_dag(model: Model, features: FeatureGroup) -> DAG:
     """Runs for each published partition of the model's features, backfilled ones included."""
-    watch = Watch(f"score_{model.name}", model.predictions, told=model.alerts)
+    parts = (EXPORT,) if model.exports else ()
+    watch = Watch(f"score_{model.name}", model.predictions, told=model.alerts, parts=parts)
     with DAG(
         dag_id=watch.dag_id,
         description=f"Nightly predictions of {model.name}, drift, and whether to retrain",
@@ -81,8 +84,33 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
                 raise AirflowSkipException(found.answer.reason)
             return found.answer.reason
 
-        score() >> monitor() >> consider_retraining()
+        scored = score()
+        scored >> monitor() >> consider_retraining()
+        if model.exports:
+            scored >> _export_task(model, watch.part(EXPORT))
     return dag
+
+
+def _export_task(model: Model, watch: Watch) -> Any:
+    """Beside the monitoring: neither waits for the other, and neither's failure holds up the other."""
+
+    @task(
+        task_id=EXPORT,
+        on_failure_callback=watch.task_failed,
+        on_success_callback=watch.recovered,
+        doc_md="Write the published scores where the model's `exports` say. A day that is there as published is left "
+        "alone; a failure leaves the scores published.",
+    )
+    def export() -> Any:
+        from include.mlops.orchestration.handover import pack
+        from include.mlops.steps.export import export as step
+
+        context = get_current_context()
+        rooms = platform()
+        spec = rooms.specs.model(model.name)
+        return pack(step(rooms, spec, Interval.day(partition(context)), context["run_id"]))
+
+    return export()
 
 
 def performance_dag(model: Model, labels: FeatureGroup) -> DAG:

@@ -26,8 +26,8 @@ def bulk_dag(found: Specs) -> DAG:
     with DAG(
         dag_id="bulk",
         description="Many days of one feature group or model in one job",
-        doc_md="### Bulk history\nIngests a feature group, or scores and measures a model, over an interval in one "
-        "job. Days that fail are listed and stay unpublished; the others are published. "
+        doc_md="### Bulk history\nIngests a feature group, or scores, measures and exports a model, over an interval "
+        "in one job. Days that fail are listed and stay unpublished; the others are published. "
         "For history before the first scheduled night, or after a change of code.\n\n"
         "- its failure calls nobody, nothing is retrained, and no other DAG is started\n"
         "- again with the same form: the same partitions are replaced",
@@ -64,13 +64,14 @@ def _history(found: Specs) -> tuple[date, date]:
 
 
 def over(rooms: Platform, what: str, interval: Interval, run_id: str) -> Any:
-    """Ingest a group, or score and measure a model: what a bulk run does, as JSON."""
+    """Ingest a group, or score, measure and export a model: what a bulk run does, as JSON."""
     from include.mlops.orchestration.handover import pack
 
     if what in rooms.specs.groups:
         from include.mlops.steps.publish import ingest_interval
 
         return pack(ingest_interval(rooms, rooms.specs.group(what), interval, run_id))
+    from include.mlops.steps.export import export
     from include.mlops.steps.performance import measure
     from include.mlops.steps.score import score
 
@@ -79,7 +80,7 @@ def over(rooms: Platform, what: str, interval: Interval, run_id: str) -> Any:
     labels = rooms.specs.group(model.label.group).table
     labelled = rooms.ledger.publications.over(labels, interval)
     measured = [found for ds in sorted(labelled) for found in measure(rooms, model, Interval.day(ds), run_id)]
-    return {"scored": pack(scored), "measured": len(measured)}
+    return {"scored": pack(scored), "measured": len(measured), "exported": pack(export(rooms, model, interval, run_id))}
 
 
 def outbox_dag() -> DAG:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,17 @@ class Watch:
     severity: Severity = "critical"
     told: Alerts = COMMON
     day: Callable[[Context], date] = partition
+    parts: tuple[str, ...] = ()
+    """Tasks with incidents of their own: what fails in one is not mended by what succeeds beside it."""
+    task_id: str = ""
+    """The part that this watches; empty for all other tasks."""
+
+    def part(self, task_id: str) -> Watch:
+        return replace(self, task_id=task_id, parts=())
+
+    @property
+    def subject(self) -> str:
+        return f"{self.dag_id}.{self.task_id}" if self.task_id else self.dag_id
 
     def task_failed(self, context: Context) -> None:
         """Failure callback of each task; Airflow calls it after the last try only."""
@@ -71,7 +82,7 @@ class Watch:
         """Success callback of a DAG's last task: what had failed or was late works again."""
         rooms, ds = platform(), self.day(context)
         for kind in (FAILED, LATE):
-            rooms.alerts.recover(kind, self.dag_id, ds, f"{ds} went through.")
+            rooms.alerts.recover(kind, self.subject, ds, f"{ds} went through.")
 
     def _day(self, context: Context) -> date | None:
         try:
@@ -87,7 +98,8 @@ class Watch:
         return acts
 
     def _told(self, rooms: Platform, ds: date) -> bool:
-        open_ = (rooms.ledger.incidents.open(kind, self.dag_id) for kind in (FAILED, LATE))
+        watches = (self, *map(self.part, self.parts))
+        open_ = [rooms.ledger.incidents.open(kind, watch.subject) for kind in (FAILED, LATE) for watch in watches]
         return any(incident and incident.first_ds <= ds <= incident.last_ds for incident in open_)
 
     def _send(self, rooms: Platform, context: Context, ds: date, kind: str, summary: str) -> None:
@@ -99,7 +111,7 @@ class Watch:
         rooms.alerts.send(
             Alert(
                 kind=kind,
-                subject=self.dag_id,
+                subject=self.subject,
                 ds=ds,
                 severity=self.severity,
                 title=f"{what} {lacks if kind == LATE else 'failed'} for {ds}",

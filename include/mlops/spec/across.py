@@ -12,7 +12,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.finding import Fault
 from include.mlops.spec.model import Model
 from include.mlops.spec.nearest import allowed
-from include.mlops.spec.tasks import TASKS, WATCHED
+from include.mlops.spec.tasks import STAMPS, TASKS, WATCHED, output_columns
 
 Groups = Mapping[str, FeatureGroup]
 _FEATURE_TYPES = ("string", "int", "long", "double", "boolean")
@@ -30,12 +30,29 @@ def model_faults(name: str, model: Model, groups: Groups) -> list[Fault]:
     labels = groups.get(model.label.group) if _has(model, "label") else None
     faults = list(_named_faults(model, name, "file"))
     if features:
-        faults += _feature_faults(model, features)
+        faults += [*_feature_faults(model, features), *_export_faults(model, features)]
     if labels:
         faults += _label_faults(model, labels)
     if features and labels:
         faults += _leaks(model, features, groups) or _join_faults(features, labels)
     return faults
+
+
+def export_faults(name: str, models: Mapping[str, Model]) -> Iterator[Fault]:
+    """Exports of the model in file `name`.yaml to a place that another of `models` writes to as well."""
+    if not _has(models[name], "exports"):
+        return
+    theirs = {
+        export.place: other
+        for other, model in models.items()
+        if other != name and _has(model, "exports")
+        for export in model.exports
+    }
+    for number, export in enumerate(models[name].exports):
+        if other := theirs.get(export.place):
+            yield Fault(
+                ("exports", number, export.kind), f"expected a place of its own, found one of the model {other}"
+            )
 
 
 def reads_path(start: str, groups: Groups) -> list[str]:
@@ -104,6 +121,16 @@ def _feature_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
             kind = group.publishes[column]
             message = f"expected a column of numbers, booleans or texts, found {column} of type {kind}"
             yield Fault(loc, f"{message}; publish a number made from it")
+
+
+def _export_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
+    classes = (model.label.classes or ()) if _has(model, "label") else ()
+    published = (*group.keys, *output_columns(classes), *STAMPS)
+    for number, export in enumerate(model.exports if _has(model, "exports") else ()):
+        for position, column in enumerate(export.columns or ()):
+            if column not in published:
+                loc = ("exports", number, export.kind, "columns", position)
+                yield Fault(loc, allowed(f"column of predictions of {model.features.group}", column, published))
 
 
 def _label_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:

@@ -68,14 +68,18 @@ def repeated(values: tuple[str, ...], *, apart_from_case: bool = False) -> list[
 
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
 _COLUMN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_TABLE = r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$"
 PATTERNS = {
     _NAME: "a name of lower-case letters, digits and _, a letter first, at most 63",
     _COLUMN: "a column name of letters, digits and _, no digit first",
+    _TABLE: "a table such as scores or crm.scores, of lower-case letters, digits and _, no digit first",
 }
 """What each pattern means, for messages."""
 
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
 Column = Annotated[str, StringConstraints(pattern=_COLUMN)]
+TableName = Annotated[str, StringConstraints(pattern=_TABLE)]
+"""A table of somebody else's database, perhaps with its schema."""
 Whole = Annotated[int, Field(strict=True)]
 """A whole number; neither true nor "3" is one."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

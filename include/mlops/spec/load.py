@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from include.mlops.errors import SpecError
-from include.mlops.spec.across import group_faults, model_faults
+from include.mlops.spec.across import export_faults, group_faults, model_faults
 from include.mlops.spec.base import Spec
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.finding import Fault, Finding, Loc
@@ -62,6 +62,9 @@ def load_specs(root: Path) -> Specs:
             else []
         )
         models[name] = _with(model, faults)
+    readable = {name: file.spec for name, file in models.items() if file.spec is not None}
+    for name in readable:
+        models[name] = _with(models[name], list(export_faults(name, readable)))
     broken_groups, broken_models = _broken(groups, root), _broken(models, root)
     every = [*_stray(root), *(one for some in (*broken_groups.values(), *broken_models.values()) for one in some)]
     return Specs(_flawless(groups), _flawless(models), tuple(sorted(every)), broken_groups, broken_models)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from include.mlops.spec.base import Column, Duration, Every, Flag, Name, Number, Spec, Whole, repeated
+from include.mlops.spec.export import Exports
 from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
@@ -183,6 +184,7 @@ class Model(Spec):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()
+    exports: Exports = ()
 
     @field_validator("label")
     @classmethod

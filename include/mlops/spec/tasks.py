@@ -19,6 +19,12 @@ WATCHED = (SCORE, PREDICTED)
 """Those of them whose drift is measured, where a version has them."""
 
 
+STAMPS = {
+    "model_version": "int", "run_id": "string", "scored_at": "timestamp", "in_sample": "boolean", "ds": "date",
+}  # fmt: skip
+"""What each row of predictions says of how it was made and for which day, with the lake's types."""
+
+
 def output_columns(classes: Sequence[str] = ()) -> dict[str, str]:
     """What a model publishes of each row, with the lake's types: `score`, and for named classes all that is said."""
     if not classes:

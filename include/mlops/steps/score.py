@@ -10,13 +10,13 @@ from datetime import UTC, date, datetime
 from include.mlops.errors import NoLiveVersion, NotReady, PartitionsFailed, ScoreGateFailed
 from include.mlops.lake.views import ensure_latest
 from include.mlops.learner.predict import load
-from include.mlops.learner.scoring import DAY, STAMPS
 from include.mlops.ledger.publications import Publication
 from include.mlops.policy.carrier import SCORING_BYTES, choose
 from include.mlops.policy.scoring import ScoreSummary, refusals
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
+from include.mlops.spec.tasks import STAMPS
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.predictions import Job, Serving, Written
 from include.mlops.steps.score_in_process import summarise_in_process, write_in_process
@@ -146,7 +146,7 @@ def _columns(platform: Platform, model: Model, job: Job) -> dict[str, str]:
     """The table of predictions: keys, what the model says, how each row was made, and the day."""
     group = platform.specs.group(model.features.group)
     newest = job.days[max(job.days)].predictor
-    return {**{key: group.publishes[key] for key in group.keys}, **newest.output_types, **STAMPS, DAY: "date"}
+    return {**{key: group.publishes[key] for key in group.keys}, **newest.output_types, **STAMPS}
 
 
 def _judged(

@@ -69,6 +69,7 @@ def _write_specs(folder: Path) -> Path:
                 "label": {"group": "outcomes", "expression": "delay > 15"},
                 "training": {"window": "10d", "holdout": "3d", "rounds": 12, "threads": 1},
                 "gate": {"metric": "roc_auc", "minimum": 0.6},
+                "exports": [{"csv": {"path": "late/{ds}.csv"}}],
             }
         )
     )
@@ -132,6 +133,16 @@ def test_score_of_a_sample_says_that_nothing_was_published(released: Bundle) -> 
     assert result.exit_code == 0, result.output
     assert re.fullmatch(r"\d+ rows scored, nothing published", result.stdout.splitlines()[-1])
     assert released.world.platform.ledger.publications.missing(f"predictions.{MODEL}", days(25, 25)) == [day(25)]
+
+
+@pytest.mark.slow
+def test_export_prints_what_it_wrote_and_where(released: Bundle) -> None:
+    assert released.run("score", MODEL, *_between(26, 27)).exit_code == 0
+    wrote = f"csv {released.settings.state}/exports/late/{{ds}}.csv: "
+    for options, told in (([], f"2 day(s), {2 * A_DAY} rows"), ([], "0 day(s), 0 rows"), (["--force"], "2 day(s)")):
+        result = released.run("export", MODEL, *_between(26, 28), *options)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith(wrote + told)
 
 
 @pytest.mark.slow

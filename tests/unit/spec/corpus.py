@@ -47,6 +47,12 @@ def case(name: str, file: str, old: str, new: str, at: str, key: str, *says: str
     return Broken(name, file, old, new, at, key, says, alone)
 
 
+def exports(name: str, written: str, key: str, *says: str, at: str = "", alone: bool = True) -> Broken:
+    """A faulty `exports:` of the model late, on the line of its first entry unless `at` says another."""
+    at = at or (written if key else "exports:")
+    return case(name, L, "gate:\n", f"exports:\n  {written}\ngate:\n", at, f"exports{key}", *says, alone=alone)
+
+
 ALONE = [
     # unknown keys
     case("gate-typo", L, "minimum: 0.6", "minimun: 0.6", "minimun", "gate.minimun", "unknown key",
@@ -238,6 +244,41 @@ ALONE = [
          "expected a text as key", "true or false"),
     case("list-as-key", F, "scheduled_on: date", "? [a, b]\n  : date", "? [a", "publishes", "expected a text as key"),
     case("control-character", L, "team-ops", "team\x01ops", "owner", "", "not valid YAML", "U+0001"),
+    # exports
+    exports("export-kind-typo", "- parqet: {path: 'a/{ds}.parquet'}", "[0].parqet", "did you mean 'parquet'?",
+            "Allowed: parquet, csv, jdbc", alone=False),
+    exports("export-key-typo", "- csv: {path: 'a/{ds}.csv', colums: [score]}", "[0].csv.colums",
+            "did you mean 'columns'?", "Allowed: path, columns"),
+    exports("export-key-one-level-too-high", "- path: 'a/{ds}.csv'", "[0].path", "unknown key",
+            "did you mean 'exports[0].csv.path'?", alone=False),
+    exports("export-without-its-dash", "csv: {path: 'a/{ds}.csv'}", "", "expected a list such as [a, b]",
+            "found keys and values"),
+    exports("two-exports-in-one-entry", "- {csv: {path: 'a/{ds}.csv'}, jdbc: {connection: crm, table: scores}}",
+            "[0]", "expected one of parquet, csv, jdbc in each entry", "found csv and jdbc"),
+    exports("export-of-nothing", "- {}", "[0]", "expected one of parquet, csv, jdbc", "found none"),
+    exports("export-without-path", "- csv: {columns: [score]}", "[0].csv.path", "missing"),
+    exports("export-without-ds", "- csv: {path: a/scores.csv}", "[0].csv.path", "expected {ds}", "'a/scores.csv'"),
+    exports("export-by-the-hour", "- csv: {path: 'a/{ds}/{hour}.csv'}", "[0].csv.path", "{ds} and nothing else"),
+    exports("export-above-the-root", "- csv: {path: '../{ds}.csv'}", "[0].csv.path", "without '..'"),
+    exports("export-to-a-folder", "- csv: {path: 'ds={ds}/'}", "[0].csv.path", "expected the path of a file"),
+    exports("export-by-ftp", "- csv: {path: 'ftp://host/{ds}.csv'}", "[0].csv.path", "an s3:// address",
+            "found 'ftp://'"),
+    exports("export-with-an-access-key", "- csv: {path: 's3://me:key@bucket/{ds}.csv'}", "[0].csv.path",
+            "expected no access key in an address"),
+    exports("export-of-a-column-twice", "- csv: {path: 'a/{ds}.csv', columns: [score, score]}", "[0].csv.columns",
+            "each column once", "score"),
+    exports("export-of-no-columns", "- csv: {path: 'a/{ds}.csv', columns: []}", "[0].csv.columns",
+            "expected at least one entry"),
+    exports("export-to-an-address", "- jdbc: {connection: 'postgresql://me:secret@db', table: scores}",
+            "[0].jdbc.connection", "expected a name of lower-case letters"),
+    exports("export-to-a-strange-table", "- jdbc: {connection: crm, table: 'scores; DROP'}", "[0].jdbc.table",
+            "expected a table such as scores or crm.scores", "'scores; DROP'"),
+    exports("export-without-table", "- jdbc: {connection: crm}", "[0].jdbc.table", "missing"),
+    exports("two-exports-to-one-file", "- csv: {path: 'a/{ds}'}\n  - parquet: {path: './a//{ds}'}", "[1].parquet",
+            "a place of its own", "exports[0]", at="parquet"),
+    exports("two-exports-to-one-table", "- jdbc: {connection: crm, table: scores}\n"
+            "  - jdbc: {connection: crm, table: scores, columns: [score]}", "[1].jdbc", "a place of its own",
+            at="- jdbc: {connection: crm, table: scores, columns"),
 ]  # fmt: skip
 """Wrong by themselves."""
 
@@ -303,5 +344,8 @@ ACROSS = [
          "found transform(rows, reads, more)"),
     case("transform-async", FT, "def transform", "async def transform", "async def", "transform", "async"),
     case("transform-null-byte", FT, "import os", "import os\x00", "", "", "null bytes", alone=False),
+    exports("export-of-an-unpublished-column", "- csv: {path: 'a/{ds}.csv', columns: [carrier, distance]}",
+            "[0].csv.columns[1]", "unknown column of predictions of flights 'distance'",
+            "Allowed: carrier, ds, flight, in_sample, model_version, run_id, score, scored_at"),
 ]  # fmt: skip
 """Wrong only beside the other files."""

@@ -8,7 +8,7 @@ import pytest
 
 from include.mlops.errors import SpecError
 from include.mlops.spec.load import Specs, load_specs
-from tests.unit.spec.corpus import ACROSS, ALL, ALONE, FT, OT, SURVIVORS, Broken, F, L, O
+from tests.unit.spec.corpus import ACROSS, ALL, ALONE, FT, OT, SURVIVORS, Broken, D, F, L, O
 
 OWNER = "owner: team-ops\n"
 
@@ -182,6 +182,40 @@ def test_a_key_that_the_labels_lack_is_refused(bundle) -> None:
     messages = [f.message for f in load_specs(bundle.root).findings if f.file.name == "late.yaml"]
 
     assert messages == ["outcomes does not publish 'flight', a key of flights: no join"]
+
+
+def test_exports_that_are_right_are_loaded_as_written(bundle) -> None:
+    bundle.replace(
+        L,
+        "gate:\n",
+        "exports:\n"
+        "  - parquet: {path: 'late/ds={ds}/scores.parquet'}\n"
+        "  - csv: {path: 's3://drop/late_{ds}.csv', columns: [carrier, flight, score, model_version]}\n"
+        "  - jdbc: {connection: crm, table: sales.late_scores}\n"
+        "gate:\n",
+    )
+
+    specs = load_specs(bundle.root)
+
+    assert specs.findings == ()
+    assert [(export.kind, export.columns) for export in specs.model("late").exports] == [
+        ("parquet", None),
+        ("csv", ("carrier", "flight", "score", "model_version")),
+        ("jdbc", None),
+    ]
+
+
+def test_two_models_that_export_to_one_place_are_both_told_and_no_other_is(bundle) -> None:
+    for file in (L, D):
+        bundle.write(file, (bundle.root / file).read_text() + "exports: [{jdbc: {connection: crm, table: scores}}]\n")
+
+    specs = load_specs(bundle.root)
+
+    assert [(f.file.name, f.key, f.message) for f in specs.findings] == [
+        ("delay.yaml", "exports[0].jdbc", "expected a place of its own, found one of the model late"),
+        ("late.yaml", "exports[0].jdbc", "expected a place of its own, found one of the model delay"),
+    ]
+    assert names_of(specs) == {"outcomes", "flights"}
 
 
 def test_columns_of_an_older_version_are_taken_on_trust(bundle) -> None:

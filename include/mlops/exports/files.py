@@ -1,0 +1,103 @@
+"""Scores as one file a day, Parquet or CSV, on a disk or in an object store.
+
+A reader sees the old file or the new one, never a part of either: on a disk the file is written beside its place and
+renamed into it, in an object store it appears when its upload is complete. The same rows give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from include.mlops.errors import ExportFailed, ServiceUnavailable, SettingsError
+from include.mlops.settings import Settings
+
+
+@dataclass(frozen=True)
+class DayFiles:
+    """`address` holds {ds}: a local path, or an address that Arrow's file systems know."""
+
+    kind: Literal["parquet", "csv"]
+    address: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.kind} {self.address}"
+
+    def replace(self, ds: date, rows: pa.Table, keys: Sequence[str]) -> None:
+        """`rows` as the file of that day, sorted by `keys`; a file of the schema alone where there are none.
+
+        Raises ExportFailed, ServiceUnavailable.
+        """
+        url = self.address.format(ds=ds.isoformat())
+        content = self._content(rows.sort_by([(key, "ascending") for key in keys]))
+        with _answering(url):
+            filesystem, path = fs.FileSystem.from_uri(url) if "://" in url else (fs.LocalFileSystem(), url)
+            if isinstance(filesystem, fs.LocalFileSystem):
+                _put(Path(path), content)
+            else:
+                with filesystem.open_output_stream(path) as stream:
+                    stream.write(content)  # whole at once: a stream that is closed early would leave a part
+
+    def _content(self, rows: pa.Table) -> pa.Buffer:
+        sink = pa.BufferOutputStream()
+        if self.kind == "parquet":
+            pq.write_table(rows, sink)
+        else:
+            try:
+                pyarrow.csv.write_csv(rows, sink)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise ExportFailed(
+                    f"expected columns of plain values for a CSV file, found: {error}; name others in columns"
+                ) from error
+        return sink.getvalue()
+
+
+def address(settings: Settings, path: str) -> str:
+    """Where `path` of an export lies, {ds} left in it. Raises SettingsError where the root holds an access key."""
+    if path.startswith("/") or "://" in path:
+        return path
+    root = settings.exports.rstrip("/")
+    if "://" not in root:
+        return f"{Path(root).absolute()}/{path}"
+    if "@" in urlsplit(root).netloc:
+        raise SettingsError(
+            "MLOPS_EXPORT_URL: expected an address without an access key, which would show in logs; "
+            "give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return f"{root}/{path}"
+
+
+def _put(path: Path, content: pa.Buffer) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # a leading dot hides it from readers of folders
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _answering(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError, pa.ArrowInvalid) as error:
+        raise ExportFailed(f"expected a file that may be written at {url}, found: {error}; make room for it") from error
+    except OSError as error:
+        raise ServiceUnavailable(f"the store of exported files did not take {url}: {error}") from error
