@@ -42,8 +42,9 @@ def group_meaning(group: FeatureGroup) -> str:
 
 
 def model_meaning(model: Model) -> str:
-    """16 hex digits over what a version learns: features, label, task and training."""
+    """16 hex digits over what a version learns: features, label, task and training, wherever it is done."""
     told = model.model_dump(mode="json", include={"features", "label", "task", "training"})
+    del told["training"]["workers"]
     told["label"]["expression"] = _plain(model.label.expression.tree)
     if not model.label.classes:
         del told["label"]["classes"]  # as it was before there were any

@@ -215,7 +215,7 @@ def test_two_models_that_export_to_one_place_are_both_told_and_no_other_is(bundl
         ("delay.yaml", "exports[0].jdbc", "expected a place of its own, found one of the model late"),
         ("late.yaml", "exports[0].jdbc", "expected a place of its own, found one of the model delay"),
     ]
-    assert names_of(specs) == {"outcomes", "flights"}
+    assert names_of(specs) == {"outcomes", "flights", "how_late"}
 
 
 def test_columns_of_an_older_version_are_taken_on_trust(bundle) -> None:
