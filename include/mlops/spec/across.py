@@ -29,7 +29,7 @@ def model_faults(name: str, model: Model, groups: Groups) -> list[Fault]:
     labels = groups.get(model.label.group) if _has(model, "label") else None
     faults = list(_named_faults(model, name, "file"))
     if features:
-        faults += _feature_faults(model, features)
+        faults += [*_feature_faults(model, features), *_monotone_faults(model, features)]
     if labels:
         faults += _label_faults(model, labels)
     if features and labels:
@@ -101,6 +101,13 @@ def _feature_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
             kind = group.publishes[column]
             message = f"expected a column of numbers, booleans or texts, found {column} of type {kind}"
             yield Fault(loc, f"{message}; publish a number made from it")
+
+
+def _monotone_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
+    for column in model.training.monotone if _has(model, "training") else ():
+        if group.publishes.get(column) == "string":
+            message = f"expected a column of numbers or booleans, found {column} of type string: texts have no order"
+            yield Fault(("training", "monotone", column), message)
 
 
 def _label_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:

@@ -18,6 +18,9 @@ from include.mlops.spec.transform_file import parse_python
 
 _NOT_CODE = {"type_comment", "type_ignores", "type_params", "kind", "ctx"}  # and positions, which are no fields
 
+_LATER = ("early_stopping", "class_weight", "monotone", "search")
+"""Keys of `training` that came later: where they are not used, a model means what it meant before."""
+
 
 def group_meaning(group: FeatureGroup) -> str:
     """16 hex digits over the code in the group's folder and those keys that change what its rows say.
@@ -44,6 +47,8 @@ def group_meaning(group: FeatureGroup) -> str:
 def model_meaning(model: Model) -> str:
     """16 hex digits over what a version learns: features, label, task and training."""
     told = model.model_dump(mode="json", include={"features", "label", "task", "training"})
+    told["training"] = {name: value for name, value in told["training"].items() if value or name not in _LATER}
+    del told["training"]["checkpoint_every"]  # with or without checkpoints, the version is the same
     told["label"]["expression"] = _plain(model.label.expression.tree)
     return _digest(told)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from include.mlops.spec.base import Column, Duration, Every, Flag, Name, Number, Spec, Whole, repeated
+from include.mlops.spec.base import Column, Duration, Flag, Name, Number, Spec, Whole, repeated
 from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.nearest import allowed
+from include.mlops.spec.training import Training, training_faults
 
 Task = Literal["binary", "regression"]
 METRICS: dict[str, dict[str, bool]] = {
@@ -19,6 +20,10 @@ METRICS: dict[str, dict[str, bool]] = {
     "regression": {"rmse": False, "mae": False, "r2": True},
 }
 """For each task its metrics, and whether more is better."""
+ROUND_METRICS: dict[str, tuple[str, ...]] = {"binary": ("log_loss", "roc_auc"), "regression": ("mae", "rmse")}
+"""Those that are followed while boosting, the first of them by default."""
+CLASSES: dict[str, tuple[str, ...]] = {"binary": ("false", "true"), "regression": ()}
+"""The classes of a task, in the order of their codes."""
 RANGES: dict[str, tuple[float, float]] = {
     "roc_auc": (0, 1), "average_precision": (0, 1), "log_loss": (0, inf), "brier": (0, 1),
     "rmse": (0, inf), "mae": (0, inf), "r2": (-inf, 1),
@@ -47,50 +52,6 @@ class Label(Spec):
     group: Name
     expression: Expression
     due_after: Duration = 1
-
-
-class Training(Spec):
-    """What a version is fitted on. The newest `holdout` days judge it, the `window` before them train it."""
-
-    every: Every = 7
-    window: Duration
-    holdout: Duration
-    rounds: Annotated[Whole, Field(ge=1, le=10_000)] = 100
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 7
-    threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
-    device: Literal["cpu", "cuda"] = "cpu"
-
-    @field_validator("window", "holdout")
-    @classmethod
-    def _not_empty(cls, days: int) -> int:
-        if days < 1:
-            raise ValueError(f"expected at least one day, found {days}d")
-        return days
-
-    @field_validator("parameters")
-    @classmethod
-    def _set_elsewhere(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        elsewhere = {
-            "seed": "seed",
-            "random_state": "seed",
-            "nthread": "threads",
-            "n_jobs": "threads",
-            "device": "device",
-            "objective": "task",
-            "num_boost_round": "rounds",
-            "n_estimators": "rounds",
-        }
-        faults = [
-            Fault(
-                ("training", "parameters", key), f"is set by the key '{elsewhere[key]}'; leave it out of the parameters"
-            )
-            for key in parameters
-            if key in elsewhere
-        ]
-        if faults:
-            raise Faults(faults)
-        return parameters
 
 
 class Gate(Spec):
@@ -176,6 +137,16 @@ class Model(Spec):
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()
 
+    @field_validator("training")
+    @classmethod
+    def _training_of_the_rest(cls, training: Training, info: ValidationInfo) -> Training:
+        task, features = info.data.get("task"), info.data.get("features")
+        if task is None or features is None:
+            return training
+        if faults := list(training_faults(training, task, ROUND_METRICS[task], features.columns, CLASSES[task])):
+            raise Faults(faults)
+        return training
+
     @field_validator("gate")
     @classmethod
     def _metric_of_the_task(cls, gate: Gate, info: ValidationInfo) -> Gate:
@@ -206,6 +177,24 @@ class Model(Spec):
         """Days with labels that a shift needs before it may retrain."""
         asked = self.retraining.labelled_days
         return self.training.holdout + 3 if asked is None else asked
+
+    @property
+    def round_metrics(self) -> tuple[str, ...]:
+        """Metrics that are followed while boosting."""
+        return ROUND_METRICS[self.task]
+
+    @property
+    def search_metric(self) -> str:
+        """What a search for parameters betters: the gate's metric, where boosting can follow it."""
+        return self.gate.metric if self.gate.metric in self.round_metrics else self.round_metrics[0]
+
+    @property
+    def class_weight(self) -> str | dict[float, float] | None:
+        """`balanced`, or the weight of each class by its code in the labels."""
+        asked = self.training.class_weight
+        if asked is None or isinstance(asked, str):
+            return asked
+        return {float(CLASSES[self.task].index(name)): weight for name, weight in asked.items()}
 
     @property
     def higher_is_better(self) -> bool:
