@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,53 +15,13 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from include.mlops.errors import SettingsError, TrainingFailed
+from include.mlops.learner.boosting import VALIDATION, Checkpoints, OnRound, Rounds, boost
 from include.mlops.learner.encoding import Encoder, Matrix
 from include.mlops.learner.predict import CLASSES, ENCODER
-from include.mlops.spec.model import Model
-from include.mlops.spec.tasks import TASKS, Task
+from include.mlops.learner.recipe import Recipe, xgboost_parameters
+from include.mlops.spec.tasks import TASKS
 
-OnRound = Callable[[int, Mapping[str, float]], None]
-"""Called after each round with its number (from 1) and the holdout's metrics."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything besides the rows that decides what a fit gives."""
-
-    task: str
-    columns: tuple[str, ...]
-    rounds: int
-    seed: int
-    threads: int
-    device: str = "cpu"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, model: Model) -> Recipe:
-        training = model.training
-        return cls(
-            model.task,
-            model.features.columns,
-            training.rounds,
-            training.seed,
-            training.threads,
-            training.device,
-            training.parameters,
-            model.label.classes,
-        )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        return cls(**{**values, **{name: tuple(values.get(name, ())) for name in ("columns", "classes")}})
-
-    @property
-    def codes(self) -> tuple[float, ...]:
-        """The labels that there are; none where they are any number."""
-        return tuple(map(float, range(len(self.classes)))) or TASKS[self.task].label_values
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+TRAINING = "training window"
 
 
 @dataclass(frozen=True)
@@ -73,82 +33,100 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Examples as XGBoost takes them, made once for all trials of a search. `digest` names the training rows."""
+
+    encoder: Encoder
+    digest: str
+    data: xgb.QuantileDMatrix
+    watched: Mapping[str, xgb.QuantileDMatrix]
+
+
+@dataclass(frozen=True)
 class Fitted:
-    """`model` is the UBJ file, `digest` a hash of what was fitted on, `importances` the share of the gain by column."""
+    """`model` is the UBJ file, `digest` a hash of what was fitted on, `importances` the share of the gain by column.
+
+    `rounds` are those that the model kept.
+    """
 
     model: bytes
     digest: str
     importances: dict[str, float]
+    rounds: int
 
 
-def fit(training: Examples, holdout: Examples, recipe: Recipe, on_round: OnRound) -> Fitted:
-    """Boost `recipe.rounds` trees on `training`; `holdout` is only watched.
+def fit(
+    training: Examples,
+    holdout: Examples,
+    recipe: Recipe,
+    on_round: OnRound,
+    validation: Examples | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
+    """Boost `recipe.rounds` trees on `training`, fewer where `validation` stops it early; `holdout` is only watched.
 
     Raises TrainingFailed where the examples or parameters cannot give a model, SettingsError without the device.
     """
-    task = TASKS[recipe.task]
+    watched = {"holdout": holdout} | ({VALIDATION: validation} if validation else {})
+    prepared = prepare(training, watched, recipe)
+    booster = boosted(prepared, recipe, on_round, checkpoints)
+    rounds = booster.num_boosted_rounds()
+    booster.set_attr(**{ENCODER: prepared.encoder.to_json()})
+    if recipe.classes:
+        booster.set_attr(**{CLASSES: json.dumps(recipe.classes)})
+    return Fitted(bytes(booster.save_raw("ubj")), prepared.digest, _importances(booster, prepared.encoder), rounds)
+
+
+def prepare(training: Examples, watched: Mapping[str, Examples], recipe: Recipe) -> Prepared:
+    """Check and encode examples. Raises TrainingFailed, FeaturesUnusable, SettingsError."""
     _require_device(recipe.device)
-    _require_examples(training, holdout, recipe)
+    _require_examples({TRAINING: training, **watched}, recipe)
     encoder = Encoder.learn(training.rows, recipe.columns)
+    _require_numbers(encoder, recipe)
     matrix = encoder.encode(training.rows)
-    digest = _digest(encoder, matrix, training.labels)
+    data = quantile_matrix(matrix, training.labels, encoder, recipe, weights(training.labels, recipe.class_weight))
+    seen = {
+        name: quantile_matrix(encoder.encode(part.rows), part.labels, encoder, recipe, ref=data)
+        for name, part in watched.items()
+    }
+    return Prepared(encoder, _digest(encoder, matrix, training.labels), data, seen)
+
+
+def boosted(
+    prepared: Prepared, recipe: Recipe, on_round: OnRound, checkpoints: Checkpoints | None = None
+) -> xgb.Booster:
+    """Raises TrainingFailed for what XGBoost refuses."""
+    names = TASKS[recipe.task].round_metrics
+    rounds = Rounds(xgboost_parameters(recipe), recipe.rounds, prepared.data, prepared.watched, names)
+    told = json.dumps([recipe.to_dict(), prepared.digest, xgb.__version__], sort_keys=True)
     try:
-        booster = _boost(_data(matrix, training.labels, encoder, recipe), holdout, encoder, recipe, task, on_round)
+        return boost(
+            rounds,
+            on_round,
+            recipe.early_stopping,
+            checkpoints,
+            hashlib.sha256(told.encode()).hexdigest(),
+        )
     except (xgb.core.XGBoostError, ValueError) as error:
         reason = str(error).split("\nStack trace")[0]
         raise TrainingFailed(
             f"XGBoost refused to train: {reason}; look at training.parameters, found {dict(recipe.parameters)}"
         ) from error
-    booster.set_attr(**{ENCODER: encoder.to_json()})
-    if recipe.classes:
-        booster.set_attr(**{CLASSES: json.dumps(recipe.classes)})
-    return Fitted(bytes(booster.save_raw("ubj")), digest, _importances(booster, encoder))
 
 
-def _boost(
-    data: xgb.QuantileDMatrix, holdout: Examples, encoder: Encoder, recipe: Recipe, task: Task, on_round: OnRound
-) -> xgb.Booster:
-    watched = _data(encoder.encode(holdout.rows), holdout.labels, encoder, recipe, ref=data)
-    parameters = {
-        "tree_method": "hist",
-        "objective": task.objectives[0],
-        **recipe.parameters,
-        **({"num_class": len(recipe.classes)} if recipe.classes else {}),
-        "eval_metric": list(task.round_metrics.values()),
-        "seed": recipe.seed,
-        "nthread": recipe.threads,
-        "device": recipe.device,
-        "verbosity": 0,
-    }
-    progress = _Progress(task, on_round)
-    return xgb.train(
-        parameters, data, recipe.rounds, evals=[(watched, "holdout")], callbacks=[progress], verbose_eval=False
-    )
-
-
-class _Progress(xgb.callback.TrainingCallback):
-    def __init__(self, task: Task, on_round: OnRound) -> None:
-        super().__init__()
-        self._names, self._on_round = task.round_metrics, on_round
-
-    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: Any) -> bool:
-        del model
-        self._on_round(
-            epoch + 1, {ours: float(evals_log["holdout"][theirs][-1]) for ours, theirs in self._names.items()}
-        )
-        return False
-
-
-def _data(
+def quantile_matrix(
     matrix: Matrix,
     labels: NDArray[np.float64],
     encoder: Encoder,
     recipe: Recipe,
+    weight: NDArray[np.float32] | None = None,
     ref: xgb.QuantileDMatrix | None = None,
 ) -> xgb.QuantileDMatrix:
+    """(rows, columns) as XGBoost bins them; rows that are only watched take the bins of the training rows, `ref`."""
     return xgb.QuantileDMatrix(
         matrix,
         labels,
+        weight=weight,
         feature_names=list(encoder.columns),
         feature_types=encoder.feature_types,
         enable_categorical=True,
@@ -156,6 +134,21 @@ def _data(
         max_bin=recipe.parameters.get("max_bin", 256),
         ref=ref,
     )
+
+
+def weights(
+    labels: NDArray[np.float64], class_weight: str | Mapping[float, float] | None
+) -> NDArray[np.float32] | None:
+    """(rows,) weights by the code of each label. Balanced: every class weighs the same, rows 1 on average."""
+    if class_weight is None:
+        return None
+    codes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if isinstance(class_weight, str):
+        by_class = len(labels) / (len(codes) * counts)
+    else:
+        by_class = np.array([class_weight.get(float(code), 1.0) for code in codes])
+    found: NDArray[np.float32] = by_class.astype(np.float32)[place]
+    return found
 
 
 def _importances(booster: xgb.Booster, encoder: Encoder) -> dict[str, float]:
@@ -171,14 +164,14 @@ def _digest(encoder: Encoder, matrix: Matrix, labels: NDArray[np.float64]) -> st
     return found.hexdigest()
 
 
-def _require_examples(training: Examples, holdout: Examples, recipe: Recipe) -> None:
-    for part, examples in (("training window", training), ("holdout", holdout)):
+def _require_examples(parts: Mapping[str, Examples], recipe: Recipe) -> None:
+    for part, examples in parts.items():
         if not len(examples.labels):
             raise TrainingFailed(
                 f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
             )
-    _require_classes("training window", training.labels, recipe, len(recipe.codes))
-    _require_classes("holdout", holdout.labels, recipe, min(2, len(recipe.codes)))
+        every = len(recipe.codes) if part == TRAINING else min(2, len(recipe.codes))
+        _require_classes(part, examples.labels, recipe, every)
 
 
 def _require_classes(part: str, labels: NDArray[np.float64], recipe: Recipe, least: int) -> None:
@@ -189,7 +182,15 @@ def _require_classes(part: str, labels: NDArray[np.float64], recipe: Recipe, lea
         raise TrainingFailed(
             f"expected at least {least} classes in the {part}, found only {', '.join(names[there])} "
             f"in {len(labels)} rows, none of {', '.join(names[~there])}; "
-            "look at label.expression, or take a longer window or holdout"
+            "look at label.expression, or take a longer window, validation or holdout"
+        )
+
+
+def _require_numbers(encoder: Encoder, recipe: Recipe) -> None:
+    if texts := [name for name in recipe.monotone if name in encoder.vocabularies]:
+        raise TrainingFailed(
+            f"training.monotone: expected columns of numbers or booleans, found texts in {', '.join(texts)}, "
+            "which have no order; leave them out"
         )
 
 

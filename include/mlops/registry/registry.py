@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.mlops.errors import MlopsError
+from include.mlops.registry.checkpoints import RunCheckpoints, delete, stored
 from include.mlops.registry.connection import available, client
 from include.mlops.registry.model_format import MODEL_FILE
 from include.mlops.registry.run import Run
+from include.mlops.registry.trials import Trials
 from include.mlops.registry.version import TRAINING_KEY, Version
 
 if TYPE_CHECKING:
@@ -51,6 +53,23 @@ class Registry:
             for run in found:
                 self._client.set_terminated(run.info.run_id, "KILLED")
         return [run.info.run_id for run in found]
+
+    def unfinished(self, model: str, training_key: str) -> list[str]:
+        """Ids of the runs of that key that ended without a version, newest first: the next can go on from them."""
+        return [run_id for run_id, status in self._runs(model, training_key) if status in ("KILLED", "FAILED")]
+
+    def checkpoints(self, run: Run, earlier: Sequence[str], every: int) -> RunCheckpoints:
+        return RunCheckpoints(self._client, self._url, run, earlier, every)
+
+    def trials(self, run: Run, model: str, earlier: Sequence[str]) -> Trials:
+        with available(self._url):
+            return Trials(self._client, self._url, self._experiment(model), run.run_id, earlier)
+
+    def sweep(self, model: str, training_key: str) -> None:
+        """Delete the checkpoints of all runs of that key: its version is registered."""
+        for run_id, _ in self._runs(model, training_key):
+            for path in stored(self._client, self._url, run_id):
+                delete(self._client, self._url, run_id, path)
 
     def close(self, version: Version) -> None:
         """Finish the run of a version that was registered just before its process died."""
@@ -139,6 +158,14 @@ class Registry:
 
     def version_url(self, model: str, number: int) -> str:
         return f"{self._url}/#/models/{model}/versions/{number}"
+
+    def _runs(self, model: str, training_key: str) -> list[tuple[str, str]]:
+        """(id, status) of all runs of that key, newest first."""
+        with available(self._url):
+            found = self._client.search_runs(
+                [self._experiment(model)], f"tags.`{TRAINING_KEY}` = '{training_key}'", order_by=["start_time DESC"]
+            )
+        return [(run.info.run_id, run.info.status) for run in found]
 
     def _experiment(self, model: str) -> str:
         from mlflow.exceptions import MlflowException

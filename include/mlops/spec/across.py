@@ -30,7 +30,8 @@ def model_faults(name: str, model: Model, groups: Groups) -> list[Fault]:
     labels = groups.get(model.label.group) if _has(model, "label") else None
     faults = list(_named_faults(model, name, "file"))
     if features:
-        faults += [*_feature_faults(model, features), *_export_faults(model, features)]
+        faults += _feature_faults(model, features)
+        faults += [*_monotone_faults(model, features), *_export_faults(model, features)]
     if labels:
         faults += _label_faults(model, labels)
     if features and labels:
@@ -131,6 +132,13 @@ def _export_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
             if column not in published:
                 loc = ("exports", number, export.kind, "columns", position)
                 yield Fault(loc, allowed(f"column of predictions of {model.features.group}", column, published))
+
+
+def _monotone_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:
+    for column in model.training.monotone if _has(model, "training") else ():
+        if group.publishes.get(column) == "string":
+            message = f"expected a column of numbers or booleans, found {column} of type string: texts have no order"
+            yield Fault(("training", "monotone", column), message)
 
 
 def _label_faults(model: Model, group: FeatureGroup) -> Iterator[Fault]:

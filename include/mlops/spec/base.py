@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -82,6 +82,8 @@ TableName = Annotated[str, StringConstraints(pattern=_TABLE)]
 """A table of somebody else's database, perhaps with its schema."""
 Whole = Annotated[int, Field(strict=True)]
 """A whole number; neither true nor "3" is one."""
+Workers = Literal["auto"] | Annotated[Whole, Field(ge=1, le=1024)]
+"""1: in the task's own process; more: so many of Spark's; auto: whichever fits the memory that a task may hold."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Day = Annotated[date, BeforeValidator(_day)]

@@ -137,6 +137,8 @@ class _Walk:
         if kind == "merge":
             self.faults.append(Fault((*loc, text), "merging mappings is not supported; write the keys out", line))
             return None
+        if kind in ("bool", "int") and loc[-1:] == ("class_weight",):
+            return text.lower()  # a class, as its label says it
         if kind != "str":
             message = f"expected a text as key, but YAML reads this as {_KINDS.get(kind, kind)}; put it in quotes"
             self.faults.append(Fault((*loc, text), message, line))

@@ -18,6 +18,9 @@ from include.mlops.spec.transform_file import parse_python
 
 _NOT_CODE = {"type_comment", "type_ignores", "type_params", "kind", "ctx"}  # and positions, which are no fields
 
+_LATER = ("early_stopping", "class_weight", "monotone", "search")
+"""Keys of `training` that came later: where they are not used, a model means what it meant before."""
+
 
 def group_meaning(group: FeatureGroup) -> str:
     """16 hex digits over the code in the group's folder and those keys that change what its rows say.
@@ -44,7 +47,9 @@ def group_meaning(group: FeatureGroup) -> str:
 def model_meaning(model: Model) -> str:
     """16 hex digits over what a version learns: features, label, task and training, wherever it is done."""
     told = model.model_dump(mode="json", include={"features", "label", "task", "training"})
-    del told["training"]["workers"]
+    told["training"] = {name: value for name, value in told["training"].items() if value or name not in _LATER}
+    for name in ("workers", "checkpoint_every"):  # whoever does it, however often interrupted: the version is the same
+        del told["training"][name]
     told["label"]["expression"] = _plain(model.label.expression.tree)
     if not model.label.classes:
         del told["label"]["classes"]  # as it was before there were any

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from include.mlops.spec.base import Column, Duration, Every, Flag, Name, Number, Spec, Whole, repeated
+from include.mlops.spec.base import Column, Duration, Flag, Name, Number, Spec, Whole, Workers, repeated
 from include.mlops.spec.export import Exports
 from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.nearest import allowed
 from include.mlops.spec.tasks import TASKS, Metric, TaskName
-
-Workers = Literal["auto"] | Annotated[Whole, Field(ge=1, le=1024)]
-"""1: in the task's own process; more: so many of Spark's; auto: whichever fits the memory that a task may hold."""
+from include.mlops.spec.training import Training, training_faults
 
 
 class Features(Spec):
@@ -53,51 +51,6 @@ class Label(Spec):
         if 0 < len(classes) < 3:
             raise ValueError(f"expected at least 3 classes, found {len(classes)}; two are a condition and task: binary")
         return classes
-
-
-class Training(Spec):
-    """What a version is fitted on. The newest `holdout` days judge it, the `window` before them train it."""
-
-    every: Every = 7
-    window: Duration
-    holdout: Duration
-    rounds: Annotated[Whole, Field(ge=1, le=10_000)] = 100
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = 7
-    threads: Annotated[Whole, Field(ge=1, le=1024)] = 2
-    workers: Workers = "auto"
-    device: Literal["cpu", "cuda"] = "cpu"
-
-    @field_validator("window", "holdout")
-    @classmethod
-    def _not_empty(cls, days: int) -> int:
-        if days < 1:
-            raise ValueError(f"expected at least one day, found {days}d")
-        return days
-
-    @field_validator("parameters")
-    @classmethod
-    def _set_elsewhere(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        elsewhere = {
-            "seed": "seed",
-            "random_state": "seed",
-            "nthread": "threads",
-            "n_jobs": "threads",
-            "device": "device",
-            "num_class": "label.classes",
-            "num_boost_round": "rounds",
-            "n_estimators": "rounds",
-        }
-        faults = [
-            Fault(
-                ("training", "parameters", key), f"is set by the key '{elsewhere[key]}'; leave it out of the parameters"
-            )
-            for key in parameters
-            if key in elsewhere
-        ]
-        if faults:
-            raise Faults(faults)
-        return parameters
 
 
 class Gate(Spec):
@@ -212,6 +165,17 @@ class Model(Spec):
             raise Faults([Fault(("training", "parameters", "objective"), message)])
         return training
 
+    @field_validator("training")
+    @classmethod
+    def _training_of_the_rest(cls, training: Training, info: ValidationInfo) -> Training:
+        task, features, label = (info.data.get(name) for name in ("task", "features", "label"))
+        if task is None or features is None or label is None:
+            return training
+        classes = label.classes or TASKS[task].classes
+        if faults := list(training_faults(training, task, TASKS[task].round_metrics, features.columns, classes)):
+            raise Faults(faults)
+        return training
+
     @field_validator("gate")
     @classmethod
     def _metric_of_the_task(cls, gate: Gate, info: ValidationInfo) -> Gate:
@@ -246,6 +210,29 @@ class Model(Spec):
     def metric(self) -> Metric:
         """That of the gate."""
         return TASKS[self.task].metrics[self.gate.metric]
+
+    @property
+    def round_metrics(self) -> tuple[str, ...]:
+        """Metrics that are followed while boosting."""
+        return tuple(TASKS[self.task].round_metrics)
+
+    @property
+    def search_metric(self) -> str:
+        """What a search for parameters betters: the gate's metric, where boosting can follow it."""
+        return self.gate.metric if self.gate.metric in self.round_metrics else self.round_metrics[0]
+
+    @property
+    def class_weight(self) -> str | dict[float, float] | None:
+        """`balanced`, or the weight of each class by its code in the labels."""
+        asked = self.training.class_weight
+        if asked is None or isinstance(asked, str):
+            return asked
+        return {float(self.class_names.index(name)): weight for name, weight in asked.items()}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of their codes."""
+        return self.label.classes or TASKS[self.task].classes
 
     @property
     def higher_is_better(self) -> bool:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.mlops.errors import MlopsError, NotReproducible
-from include.mlops.learner.fit import Recipe, fit
+from include.mlops.learner.fit import fit
+from include.mlops.learner.recipe import Recipe
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.provenance import code_revision, packages
 from include.mlops.steps.training_record import RECORD
-from include.mlops.steps.training_set import Pinned, Source, select
+from include.mlops.steps.training_set import Parts, Pinned, Source
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,14 @@ def reproduce(platform: Platform, model: str, version: int) -> Reproduced:
     subject = f"{model} v{version}"
     for pinned in (source.features, source.labels):
         _require_pinned(platform, subject, pinned)
-    training, holdout = (
-        select(platform.lake, source, recipe.columns, days).examples for days in (source.window, source.holdout)
+    parts = Parts.read(platform.lake, source, recipe.columns)
+    fitted = fit(
+        parts.training.examples,
+        parts.holdout.examples,
+        recipe,
+        lambda number, metrics: log.debug("round %d: %s", number, metrics),
+        parts.stops,
     )
-    fitted = fit(training, holdout, recipe, lambda number, metrics: log.debug("round %d: %s", number, metrics))
     found = hashlib.sha256(fitted.model).hexdigest()
     if found != registered.sha256:
         raise NotReproducible(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +27,7 @@ from include.mlops.spec.model import Model
 from include.mlops.steps import training_record as told
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training_plan import Plan, plan
-from include.mlops.steps.training_set import select
+from include.mlops.steps.training_set import Parts
 
 log = logging.getLogger(__name__)
 
@@ -63,20 +63,26 @@ def train(
     if done:
         log.info("%s as of %s was trained before: v%d", model.name, as_of, done.number)
         platform.registry.close(done)
+        platform.registry.sweep(model.name, planned.key)
         _challenge(platform, done)
         return _trained(platform, done, reused=True)
     for lost in platform.registry.abandon(model.name, planned.key):
         log.warning("%s as of %s: the run %s was left unfinished and is marked killed", model.name, as_of, lost)
-    source, columns = planned.source, planned.recipe.columns
-    parts = told.Parts(*(select(platform.lake, source, columns, days) for days in (source.window, source.holdout)))
+    earlier = platform.registry.unfinished(model.name, planned.key)
+    parts = Parts.read(platform.lake, planned.source, planned.recipe.columns)
     tags = told.run_tags(planned, as_of, run_id, airflow_run_url)
     run = platform.registry.begin(model.name, f"{model.name} as of {as_of}", told.parameters(model), tags)
     try:
-        version = _fit_and_register(platform, model, as_of, planned, parts, run, progress)
+        if model.training.search:
+            from include.mlops.steps.searching import searched  # Optuna takes its time to import
+
+            planned = searched(platform, model, planned, parts, run, earlier, progress)
+        version = _fit_and_register(platform, model, as_of, planned, parts, run, earlier, progress)
     except BaseException:
         with suppress(ServiceUnavailable):
             run.fail()
         raise
+    platform.registry.sweep(model.name, planned.key)
     _challenge(platform, version)
     return _trained(platform, version, reused=False)
 
@@ -86,18 +92,30 @@ def _fit_and_register(
     model: Model,
     as_of: date,
     planned: Plan,
-    parts: told.Parts,
+    parts: Parts,
     run: Run,
+    earlier: Sequence[str],
     progress: Progress | None,
 ) -> Version:
     training, holdout = parts.training.examples, parts.holdout.examples
-    fitted = fit(training, holdout, planned.recipe, _Rounds(model.name, planned.recipe.rounds, run, progress))
+    every = model.training.checkpoint_every
+    checkpoints = platform.registry.checkpoints(run, earlier, every) if every else None
+    follow = _Rounds(model, run, progress)
+    fitted = fit(training, holdout, planned.recipe, follow, parts.stops, checkpoints)
+    follow.end(fitted.rounds)
     predictor = load(fitted.model, planned.recipe.threads)
     predictions = predictor.predict(holdout.rows)
     metrics = evaluate(model.task, holdout.labels, predictions)
     log.info("%s as of %s on its holdout: %s", model.name, as_of, _shown(metrics))
     judged = {f"holdout_{name}": value for name, value in metrics.items()}
-    run.log_metrics({**judged, **parts.counts(), **{f"importance_{n}": g for n, g in fitted.importances.items()}})
+    run.log_metrics(
+        {
+            **judged,
+            **told.counts(parts),
+            "rounds": fitted.rounds,
+            **{f"importance_{n}": g for n, g in fitted.importances.items()},
+        }
+    )
     for use in told.datasets(planned, training.rows.schema, fitted.digest):
         run.log_dataset(use)
     sha256 = hashlib.sha256(fitted.model).hexdigest()
@@ -120,18 +138,33 @@ def _fit_and_register(
 
 
 class _Rounds:
-    """What follows each round: step metrics in MLflow, a line in the log every tenth of the way."""
+    """What follows each round: step metrics in MLflow, a line in the log every tenth of the way.
 
-    def __init__(self, model: str, rounds: int, run: Run, progress: Progress | None) -> None:
-        self._model, self._rounds, self._run, self._progress = model, rounds, run, progress
+    To `progress` each trial of a search is as many rounds as the boosting after it.
+    """
+
+    def __init__(self, model: Model, run: Run, progress: Progress | None) -> None:
+        self._model, self._rounds, self._run, self._progress = model.name, model.training.rounds, run, progress
+        self._before = model.training.search.trials * self._rounds if model.training.search else 0
+        self._newest = 0
 
     def __call__(self, number: int, metrics: Mapping[str, float]) -> None:
         self._run.log_round(number, metrics)
         if number % max(1, self._rounds // 10) == 0 or number == self._rounds:
             share = 100 * number / self._rounds
             log.info("%s: %3.0f%%, round %d of %d, %s", self._model, share, number, self._rounds, _shown(metrics))
+        self._tell(number, metrics)
+
+    def end(self, kept: int) -> None:
+        """Boosting may have stopped early."""
+        if self._newest < self._rounds:
+            log.info("%s: stopped after round %d, %d are kept", self._model, self._newest, kept)
+            self._tell(self._rounds, {})
+
+    def _tell(self, number: int, metrics: Mapping[str, float]) -> None:
+        self._newest = number
         if self._progress:
-            self._progress(number, self._rounds, metrics)
+            self._progress(self._before + number, self._before + self._rounds, metrics)
 
 
 def _challenge(platform: Platform, version: Version) -> None:

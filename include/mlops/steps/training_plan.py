@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from include.mlops.errors import NotReady, TrainingFailed
-from include.mlops.learner.fit import Recipe
+from include.mlops.learner.recipe import Recipe
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
@@ -36,6 +36,7 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
     _require_published(platform, model, as_of, {features: both, labels.table: both})
     meaning, recipe = model_meaning(model), Recipe.of(model)
     key = _key(platform, meaning, recipe, as_of, (features, labels.table), both)
+    stopping = model.training.early_stopping
     tag = f"train_{model.name}_{as_of:%Y%m%d}_{key[:8]}"
     source = Source(
         features=Pinned(features, tag, platform.lake.tag(features, tag)),
@@ -46,8 +47,14 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
         task=model.task,
         window=window,
         holdout=holdout,
+        validation=newest(window, stopping.validation) if stopping else None,
     )
     return Plan(key, meaning, source, recipe)
+
+
+def newest(window: Interval, days: int) -> Interval:
+    """Its newest days."""
+    return Interval.day(window.last).lagged((1 - days, 0))
 
 
 def _features_table(group: FeatureGroup, model: Model) -> str:

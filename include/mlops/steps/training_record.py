@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -20,7 +19,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
 from include.mlops.steps.provenance import code_revision, packages
 from include.mlops.steps.training_plan import Plan
-from include.mlops.steps.training_set import Pinned, Selection
+from include.mlops.steps.training_set import Parts, Pinned
 
 RECORD, REFERENCE, SPEC, IMPORTANCES = "record.json", "reference.parquet", "spec.json", "importances.json"
 USUAL = "usual_distances.json"
@@ -29,18 +28,12 @@ FEATURES_TABLE = "mlops.features_table"
 """The tag that names the table a version was trained on, and scores from."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The rows that a version is fitted on, and those that judge it."""
-
-    training: Selection
-    holdout: Selection
-
-    def counts(self) -> dict[str, float]:
-        """Metrics such as `training_rows`, `holdout_unlabelled_rows`."""
-        named_parts = (("training", self.training), ("holdout", self.holdout))
-        rows = {f"{name}_rows": float(len(part.examples.labels)) for name, part in named_parts}
-        return {**rows, **{f"{name}_unlabelled_rows": float(part.unlabelled) for name, part in named_parts}}
+def counts(parts: Parts) -> dict[str, float]:
+    """Metrics such as `training_rows`, `holdout_unlabelled_rows`."""
+    every = {"training": parts.training, "validation": parts.validation, "holdout": parts.holdout}
+    named_parts = {name: part for name, part in every.items() if part}
+    rows = {f"{name}_rows": float(len(part.examples.labels)) for name, part in named_parts.items()}
+    return {**rows, **{f"{name}_unlabelled_rows": float(part.unlabelled) for name, part in named_parts.items()}}
 
 
 def run_tags(plan: Plan, as_of: date, run_id: str, airflow_run_url: str) -> dict[str, str]:
@@ -72,7 +65,7 @@ def parameters(model: Model) -> dict[str, object]:
 
 
 def datasets(plan: Plan, schema: pa.Schema, digest: str) -> list[DatasetUse]:
-    """Both tables, for the training window and for the holdout. `digest` is that of the training rows."""
+    """Both tables, for each part of the days. `digest` is that of the training rows."""
     source = plan.source
     columns = {name: _mlflow_type(schema.field(name).type) for name in (*source.keys, *plan.recipe.columns)}
 
@@ -81,9 +74,11 @@ def datasets(plan: Plan, schema: pa.Schema, digest: str) -> list[DatasetUse]:
         unique = hashlib.sha256(f"{digest}{place}".encode()).hexdigest()[:16]
         return DatasetUse(pinned.table, context, unique, place, columns)
 
+    parts = {"training": source.fitted, "validation": source.validation, "holdout": source.holdout}
     return [
         made
-        for context, days in (("training", source.window), ("holdout", source.holdout))
+        for context, days in parts.items()
+        if days
         for made in (use(source.features, context, days, columns), use(source.labels, context, days, {}))
     ]
 
@@ -111,9 +106,9 @@ def artifact(fitted: Fitted, predictor: Predictor, rows: pa.Table) -> ModelArtif
 
 
 def description(model: Model, as_of: date, plan: Plan, parts: Parts, metrics: Mapping[str, float]) -> str:
-    source, rows = plan.source, parts.counts()
+    source, rows = plan.source, counts(parts)
     return (
-        f"As of {as_of}: trained on {rows['training_rows']:,.0f} rows of {source.window}, "
+        f"As of {as_of}: trained on {rows['training_rows']:,.0f} rows of {source.fitted}, "
         f"judged on {rows['holdout_rows']:,.0f} rows of {source.holdout}. "
         f"{model.gate.metric} {metrics[model.gate.metric]:.4f}. "
         f"Data: {source.features.table} and {source.labels.table} at the tag {source.features.tag}."

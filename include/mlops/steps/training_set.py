@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -42,20 +42,31 @@ class Source:
     task: str
     window: Interval
     holdout: Interval
+    validation: Interval | None = None
+    """The newest days of the window, where they only say when to stop."""
+
+    @property
+    def fitted(self) -> Interval:
+        """The days of the window that trees are made from."""
+        return (
+            Interval(self.window.first, self.validation.first - timedelta(days=1)) if self.validation else self.window
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        days = {
-            name: [str(days.first), str(days.last)]
-            for name, days in (("window", self.window), ("holdout", self.holdout))
-        }
-        return {**asdict(self), **days}
+        days = {name: getattr(self, name) for name in ("window", "holdout", "validation")}
+        return {**asdict(self), **{name: part and [str(part.first), str(part.last)] for name, part in days.items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Source:
-        window, holdout = (Interval(*map(date.fromisoformat, values[name])) for name in ("window", "holdout"))
-        features, labelled = Pinned(**values["features"]), Pinned(**values["labels"])
-        keys, classes = tuple(values["keys"]), tuple(values.get("classes", ()))
-        return cls(features, labelled, keys, values["expression"], classes, values["task"], window, holdout)
+        """Records written before there were validation days name none."""
+        days = {
+            name: Interval(*map(date.fromisoformat, values[name]))
+            for name in ("window", "holdout", "validation")
+            if values.get(name)
+        }
+        pinned = {name: Pinned(**values[name]) for name in ("features", "labels")}
+        texts = {name: tuple(values.get(name, ())) for name in ("keys", "classes")}
+        return cls(**{**values, **pinned, **texts, **days})
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,26 @@ class Selection:
 
     examples: Examples
     unlabelled: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The rows that a version is fitted on, those that say when to stop, and those that judge it."""
+
+    training: Selection
+    holdout: Selection
+    validation: Selection | None = None
+
+    @classmethod
+    def read(cls, lake: Lake, source: Source, columns: Sequence[str]) -> Parts:
+        """Raises TrainingFailed on a repeated key."""
+        training, holdout = (select(lake, source, columns, days) for days in (source.fitted, source.holdout))
+        return cls(training, holdout, select(lake, source, columns, source.validation) if source.validation else None)
+
+    @property
+    def stops(self) -> Examples | None:
+        """The validation rows."""
+        return self.validation.examples if self.validation else None
 
 
 def select(lake: Lake, source: Source, columns: Sequence[str], days: Interval) -> Selection:
