@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
     spark_memory: str = Field(default="3g", pattern=r"^\d+[kmg]$")  # heap of the local Spark server
+    spark_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)  # task slots that a training may take
     task_memory: str = Field(
         default="2g", pattern=r"^\d+[kmg]$"
     )  # what one task may hold before Spark carries its data
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
     slack_channel: str = "#mlops"
     slack_url: str = "https://slack.com/api/"
 
-    @cached_property
+    @property
     def task_memory_bytes(self) -> int:
         return int(self.task_memory[:-1]) << {"k": 10, "m": 20, "g": 30}[self.task_memory[-1]]
 

@@ -87,6 +87,8 @@ def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, s
         "spark.ui.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "4",
+        "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",  # too many training.workers are told of soon
+        "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": str(settings.state / "spark" / "warehouse"),

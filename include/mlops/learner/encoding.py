@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from include.mlops.errors import FeaturesUnusable
 
 MAX_CATEGORIES = 10_000
 Rows: TypeAlias = "pa.Table | pa.RecordBatch"
+RowsT = TypeVar("RowsT", pa.Table, pa.RecordBatch)
 Matrix: TypeAlias = NDArray[np.float32]
 
 
@@ -61,6 +62,11 @@ class Encoder:
     def from_json(cls, text: str) -> Encoder:
         values = json.loads(text)
         return cls(tuple(values["columns"]), {name: tuple(codes) for name, codes in values["vocabularies"].items()})
+
+
+def decoded(rows: RowsT) -> RowsT:
+    """With plain columns in place of dictionary-encoded ones."""
+    return rows.cast(pa.schema([field.with_type(_value_type(field.type)) for field in rows.schema]))
 
 
 def _require(rows: Rows, columns: Sequence[str]) -> None:

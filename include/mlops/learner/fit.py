@@ -21,7 +21,8 @@ from include.mlops.learner.predict import CLASSES, ENCODER
 from include.mlops.learner.recipe import Recipe, xgboost_parameters
 from include.mlops.spec.tasks import TASKS
 
-TRAINING = "training window"
+TRAINING, HOLDOUT = "training window", "holdout"
+"""Parts of the examples, beside `validation`."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,14 @@ class Prepared:
 class Fitted:
     """`model` is the UBJ file, `digest` a hash of what was fitted on, `importances` the share of the gain by column.
 
-    `rounds` are those that the model kept.
+    `rounds` are those that the model kept, `rows` those that it was fitted on.
     """
 
     model: bytes
     digest: str
     importances: dict[str, float]
     rounds: int
+    rows: int
 
 
 def fit(
@@ -67,22 +69,33 @@ def fit(
 
     Raises TrainingFailed where the examples or parameters cannot give a model, SettingsError without the device.
     """
-    watched = {"holdout": holdout} | ({VALIDATION: validation} if validation else {})
+    watched = {HOLDOUT: holdout} | ({VALIDATION: validation} if validation else {})
     prepared = prepare(training, watched, recipe)
-    booster = boosted(prepared, recipe, on_round, checkpoints)
+    return finished(boosted(prepared, recipe, on_round, checkpoints), prepared, recipe)
+
+
+def finished(booster: xgb.Booster, prepared: Prepared, recipe: Recipe) -> Fitted:
+    """The model file, which carries all that predicting takes."""
     rounds = booster.num_boosted_rounds()
     booster.set_attr(**{ENCODER: prepared.encoder.to_json()})
     if recipe.classes:
         booster.set_attr(**{CLASSES: json.dumps(recipe.classes)})
-    return Fitted(bytes(booster.save_raw("ubj")), prepared.digest, _importances(booster, prepared.encoder), rounds)
+    model, importances = bytes(booster.save_raw("ubj")), _importances(booster, prepared.encoder)
+    return Fitted(model, prepared.digest, importances, rounds, prepared.data.num_row())
 
 
 def prepare(training: Examples, watched: Mapping[str, Examples], recipe: Recipe) -> Prepared:
     """Check and encode examples. Raises TrainingFailed, FeaturesUnusable, SettingsError."""
-    _require_device(recipe.device)
-    _require_examples({TRAINING: training, **watched}, recipe)
+    require_device(recipe.device)
+    for part, examples in {TRAINING: training, **watched}.items():
+        require_labels(part, len(examples.labels), np.isin(recipe.codes, examples.labels), recipe)
     encoder = Encoder.learn(training.rows, recipe.columns)
-    _require_numbers(encoder, recipe)
+    require_numbers(encoder, recipe)
+    return encoded(encoder, training, watched, recipe)
+
+
+def encoded(encoder: Encoder, training: Examples, watched: Mapping[str, Examples], recipe: Recipe) -> Prepared:
+    """Where several workers hold a share each, all of them call this at once: the bins are those of all rows."""
     matrix = encoder.encode(training.rows)
     data = quantile_matrix(matrix, training.labels, encoder, recipe, weights(training.labels, recipe.class_weight))
     seen = {
@@ -164,29 +177,27 @@ def _digest(encoder: Encoder, matrix: Matrix, labels: NDArray[np.float64]) -> st
     return found.hexdigest()
 
 
-def _require_examples(parts: Mapping[str, Examples], recipe: Recipe) -> None:
-    for part, examples in parts.items():
-        if not len(examples.labels):
-            raise TrainingFailed(
-                f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
-            )
-        every = len(recipe.codes) if part == TRAINING else min(2, len(recipe.codes))
-        _require_classes(part, examples.labels, recipe, every)
+def require_labels(part: str, rows: int, there: NDArray[np.bool_], recipe: Recipe) -> None:
+    """Raises TrainingFailed where a part has no rows, or lacks classes; `there` says which of the codes it has.
 
-
-def _require_classes(part: str, labels: NDArray[np.float64], recipe: Recipe, least: int) -> None:
-    """A model can only learn classes that it sees; what judges it may lack a rare one."""
-    there = np.isin(recipe.codes, labels)
+    A model can only learn classes that it sees; what judges it may lack a rare one.
+    """
+    if not rows:
+        raise TrainingFailed(
+            f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
+        )
+    least = len(recipe.codes) if part == TRAINING else min(2, len(recipe.codes))
     if there.sum() < least:
         names = np.array(recipe.classes or [f"{code:g}" for code in recipe.codes])
         raise TrainingFailed(
             f"expected at least {least} classes in the {part}, found only {', '.join(names[there])} "
-            f"in {len(labels)} rows, none of {', '.join(names[~there])}; "
+            f"in {rows} rows, none of {', '.join(names[~there])}; "
             "look at label.expression, or take a longer window, validation or holdout"
         )
 
 
-def _require_numbers(encoder: Encoder, recipe: Recipe) -> None:
+def require_numbers(encoder: Encoder, recipe: Recipe) -> None:
+    """Raises TrainingFailed where a text is to be monotone."""
     if texts := [name for name in recipe.monotone if name in encoder.vocabularies]:
         raise TrainingFailed(
             f"training.monotone: expected columns of numbers or booleans, found texts in {', '.join(texts)}, "
@@ -194,7 +205,7 @@ def _require_numbers(encoder: Encoder, recipe: Recipe) -> None:
         )
 
 
-def _require_device(device: str) -> None:
+def require_device(device: str) -> None:
     """XGBoost itself falls back to the CPU with a warning; a version must be trained where its spec says."""
     if device != "cuda":
         return

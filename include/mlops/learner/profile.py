@@ -32,6 +32,13 @@ def draw(rows: pa.Table, keys: Sequence[str], size: int) -> pa.Table:
     return rows.take(pa.array(smallest[np.argsort(found[smallest], kind="stable")]))
 
 
+def drawn(batch: pa.RecordBatch, keys: Sequence[str], share: float) -> pa.Array:
+    """A mask that keeps about `share` of the rows, by the hash of `keys`: the same ones in every run."""
+    if share >= 1 or batch.num_rows == 0:
+        return pa.repeat(pa.scalar(True), batch.num_rows)
+    return pa.array(hashes(batch, keys) < np.uint64(share * 2.0**64))
+
+
 def profile(examples: Examples, predictor: Predictor, keys: Sequence[str], size: int) -> pa.Table:
     """The sampled rows: keys, features, the label, and the model's predictions."""
     labelled = examples.rows.append_column(LABEL, pa.array(examples.labels))

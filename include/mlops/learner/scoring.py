@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow.types import is_dictionary
 
 from include.mlops.errors import FeaturesUnusable
+from include.mlops.learner.encoding import decoded
 from include.mlops.learner.predict import Predictor, load
 from include.mlops.spec.tasks import SCORE
 
@@ -121,7 +121,7 @@ def on_executor(
         scorer = Scorer(load(Path(SparkFiles.get(model)), threads=1), tuple(keys), stamp)
         for batch in batches:
             for scored in _scored(scorer, batch):
-                yield _plain(scored).select(columns)
+                yield decoded(scored).select(columns)  # Spark takes no dictionaries
 
     return score
 
@@ -136,9 +136,3 @@ def _scored(scorer: Scorer, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         else:
             for ds in days:
                 yield from _scored(scorer, batch.filter(pc.equal(batch.column(DAY), ds)))
-
-
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Spark takes no dictionaries."""
-    kinds = [field.with_type(field.type.value_type) if is_dictionary(field.type) else field for field in batch.schema]
-    return batch.cast(pa.schema(kinds))

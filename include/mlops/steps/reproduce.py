@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.mlops.errors import MlopsError, NotReproducible
-from include.mlops.learner.fit import fit
 from include.mlops.learner.recipe import Recipe
+from include.mlops.steps.fitting import fitted
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.provenance import code_revision, packages
 from include.mlops.steps.training_record import RECORD
@@ -37,19 +37,14 @@ def reproduce(platform: Platform, model: str, version: int) -> Reproduced:
     subject = f"{model} v{version}"
     for pinned in (source.features, source.labels):
         _require_pinned(platform, subject, pinned)
-    parts = Parts.read(platform.lake, source, recipe.columns)
-    fitted = fit(
-        parts.training.examples,
-        parts.holdout.examples,
-        recipe,
-        lambda number, metrics: log.debug("round %d: %s", number, metrics),
-        parts.stops,
-    )
-    found = hashlib.sha256(fitted.model).hexdigest()
+    workers = record.get("workers", 1)
+    parts = Parts.read(platform.lake, source, recipe.columns, record.get("share", 1.0))
+    again = fitted(platform, source, recipe, workers, parts, lambda n, metrics: log.debug("round %d: %s", n, metrics))
+    found = hashlib.sha256(again.model).hexdigest()
     if found != registered.sha256:
         raise NotReproducible(
             f"{subject}: expected the model file {registered.sha256}, found {found}. "
-            + "; ".join(_differences(record, fitted.digest))
+            + "; ".join(_differences(record, again.digest))
             + ". Install the recorded packages and check out the recorded code to get the same file"
         )
     log.info("%s was trained again and is the same file, sha256 %s", subject, found)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import pyarrow as pa
 
 from include.mlops.errors import FeaturesUnusable
 from include.mlops.lake.drafts import Draft
 from include.mlops.lake.lake import Lake
-from include.mlops.learner.profile import hashes
+from include.mlops.learner.profile import drawn
 from include.mlops.learner.scoring import Tally
 from include.mlops.policy.scoring import ScoreSummary
 from include.mlops.spec.interval import Interval
@@ -71,10 +70,3 @@ def predicted(lake: Lake, job: Job, ds: date) -> Iterator[pa.RecordBatch]:
     for batch in lake.batches(serving.features, Interval.day(ds), scorer.columns, serving.snapshot):
         rows = batch if job.sample is None else batch.filter(drawn(batch, job.keys, job.sample))
         yield scorer.score(rows)
-
-
-def drawn(batch: pa.RecordBatch, keys: tuple[str, ...], share: float) -> pa.Array:
-    """A mask that keeps about `share` of the entities, the same ones every day and in every run."""
-    if share >= 1 or batch.num_rows == 0:
-        return pa.repeat(pa.scalar(True), batch.num_rows)
-    return pa.array(hashes(batch, keys) < np.uint64(share * 2.0**64))

@@ -17,7 +17,6 @@ from typing import Any
 from include.mlops.errors import ServiceUnavailable
 from include.mlops.learner.distance import usual_distances
 from include.mlops.learner.evaluate import evaluate
-from include.mlops.learner.fit import fit
 from include.mlops.learner.plots import draw
 from include.mlops.learner.predict import load
 from include.mlops.learner.profile import profile, to_parquet
@@ -25,6 +24,7 @@ from include.mlops.registry.run import Run
 from include.mlops.registry.version import CHALLENGER, CHAMPION, Version
 from include.mlops.spec.model import Model
 from include.mlops.steps import training_record as told
+from include.mlops.steps.fitting import fitted
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training_plan import Plan, plan
 from include.mlops.steps.training_set import Parts
@@ -69,7 +69,7 @@ def train(
     for lost in platform.registry.abandon(model.name, planned.key):
         log.warning("%s as of %s: the run %s was left unfinished and is marked killed", model.name, as_of, lost)
     earlier = platform.registry.unfinished(model.name, planned.key)
-    parts = Parts.read(platform.lake, planned.source, planned.recipe.columns)
+    parts = Parts.read(platform.lake, planned.source, planned.recipe.columns, planned.share)
     tags = told.run_tags(planned, as_of, run_id, airflow_run_url)
     run = platform.registry.begin(model.name, f"{model.name} as of {as_of}", told.parameters(model), tags)
     try:
@@ -101,9 +101,9 @@ def _fit_and_register(
     every = model.training.checkpoint_every
     checkpoints = platform.registry.checkpoints(run, earlier, every) if every else None
     follow = _Rounds(model, run, progress)
-    fitted = fit(training, holdout, planned.recipe, follow, parts.stops, checkpoints)
-    follow.end(fitted.rounds)
-    predictor = load(fitted.model, planned.recipe.threads)
+    found = fitted(platform, planned.source, planned.recipe, planned.workers, parts, follow, checkpoints)
+    follow.end(found.rounds)
+    predictor = load(found.model, planned.recipe.threads)
     predictions = predictor.predict(holdout.rows)
     metrics = evaluate(model.task, holdout.labels, predictions)
     log.info("%s as of %s on its holdout: %s", model.name, as_of, _shown(metrics))
@@ -111,29 +111,29 @@ def _fit_and_register(
     run.log_metrics(
         {
             **judged,
-            **told.counts(parts),
-            "rounds": fitted.rounds,
-            **{f"importance_{n}": g for n, g in fitted.importances.items()},
+            **told.counts(parts, planned.share),
+            "rounds": found.rounds,
+            **{f"importance_{n}": g for n, g in found.importances.items()},
         }
     )
-    for use in told.datasets(planned, training.rows.schema, fitted.digest):
+    for use in told.datasets(planned, training.rows.schema, found.digest):
         run.log_dataset(use)
-    sha256 = hashlib.sha256(fitted.model).hexdigest()
+    sha256 = hashlib.sha256(found.model).hexdigest()
     reference = profile(training, predictor, [*planned.source.keys, "ds"], platform.settings.sample_rows)
     run.log_files(
         {
-            told.RECORD: _json(told.record(planned, as_of, fitted, sha256)),
+            told.RECORD: _json(told.record(planned, as_of, found, sha256)),
             told.SPEC: _json(model.model_dump(mode="json")),
-            told.IMPORTANCES: _json(fitted.importances),
+            told.IMPORTANCES: _json(found.importances),
             told.REFERENCE: to_parquet(reference),
             told.USUAL: _json(usual_distances(training.rows, reference, predictor)),
             **draw(model.task, holdout.labels, predictions, predictor.classes),
         }
     )
     return run.register(
-        told.artifact(fitted, predictor, holdout.rows),
+        told.artifact(found, predictor, holdout.rows),
         told.version_tags(planned, as_of, metrics, sha256),
-        told.description(model, as_of, planned, parts, metrics),
+        told.description(model, as_of, planned, found, parts, metrics),
     )
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from include.mlops.errors import NotReady, TrainingFailed
 from include.mlops.learner.recipe import Recipe
+from include.mlops.policy.carrier import TRAINING_BYTES, choose
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training_set import Pinned, Source
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Plan:
     meaning: str
     source: Source
     recipe: Recipe
+    workers: int = 1
+    share: float = 1.0
+    """Of the rows, that a task may hold: all in process; beside Spark's workers a sample, for profile and search."""
 
 
 def plan(platform: Platform, model: Model, as_of: date) -> Plan:
@@ -49,7 +56,17 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
         holdout=holdout,
         validation=newest(window, stopping.validation) if stopping else None,
     )
-    return Plan(key, meaning, source, recipe)
+    rows = sum(one.rows for one in platform.ledger.publications.over(features, both).values())
+    budget = platform.settings.task_memory_bytes
+    carrier = choose(model.training.workers, rows, len(recipe.columns), TRAINING_BYTES, budget)
+    workers = min(carrier.workers, platform.settings.spark_workers) if _auto(model) else carrier.workers
+    log.info("training %s on %d worker(s): %s", model.name, workers, carrier.reason)
+    share = budget / max(1, rows * len(recipe.columns) * TRAINING_BYTES) if workers > 1 else 1.0
+    return Plan(key, meaning, source, recipe, workers, min(1.0, share))
+
+
+def _auto(model: Model) -> bool:
+    return model.training.workers == "auto"
 
 
 def newest(window: Interval, days: int) -> Interval:

@@ -28,10 +28,11 @@ FEATURES_TABLE = "mlops.features_table"
 """The tag that names the table a version was trained on, and scores from."""
 
 
-def counts(parts: Parts) -> dict[str, float]:
-    """Metrics such as `training_rows`, `holdout_unlabelled_rows`."""
+def counts(parts: Parts, share: float) -> dict[str, float]:
+    """Metrics such as `training_rows`, `holdout_unlabelled_rows`; with a share below 1 `sampled_training_rows`."""
     every = {"training": parts.training, "validation": parts.validation, "holdout": parts.holdout}
-    named_parts = {name: part for name, part in every.items() if part}
+    sampled = "sampled_" if share < 1 else ""
+    named_parts = {sampled + name: part for name, part in every.items() if part}
     rows = {f"{name}_rows": float(len(part.examples.labels)) for name, part in named_parts.items()}
     return {**rows, **{f"{name}_unlabelled_rows": float(part.unlabelled) for name, part in named_parts.items()}}
 
@@ -88,6 +89,8 @@ def record(plan: Plan, as_of: date, fitted: Fitted, sha256: str) -> dict[str, An
     return {
         "as_of": str(as_of),
         "recipe": plan.recipe.to_dict(),
+        "workers": plan.workers,
+        "share": plan.share,
         "source": plan.source.to_dict(),
         "packages": packages(),
         "code_revision": code_revision(),
@@ -105,11 +108,13 @@ def artifact(fitted: Fitted, predictor: Predictor, rows: pa.Table) -> ModelArtif
     )
 
 
-def description(model: Model, as_of: date, plan: Plan, parts: Parts, metrics: Mapping[str, float]) -> str:
-    source, rows = plan.source, counts(parts)
+def description(
+    model: Model, as_of: date, plan: Plan, fitted: Fitted, parts: Parts, metrics: Mapping[str, float]
+) -> str:
+    source = plan.source
     return (
-        f"As of {as_of}: trained on {rows['training_rows']:,.0f} rows of {source.fitted}, "
-        f"judged on {rows['holdout_rows']:,.0f} rows of {source.holdout}. "
+        f"As of {as_of}: trained on {fitted.rows:,} rows of {source.fitted}, "
+        f"judged on {len(parts.holdout.examples.labels):,} rows of {source.holdout}. "
         f"{model.gate.metric} {metrics[model.gate.metric]:.4f}. "
         f"Data: {source.features.table} and {source.labels.table} at the tag {source.features.tag}."
     )

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 
 from include.mlops.errors import TrainingFailed
 from include.mlops.lake.lake import Lake
+from include.mlops.learner.encoding import decoded
 from include.mlops.learner.fit import Examples
 from include.mlops.learner.labels import labels
+from include.mlops.learner.profile import drawn
 from include.mlops.spec.expression import Expression
 from include.mlops.spec.interval import Interval
 
@@ -86,10 +88,14 @@ class Parts:
     validation: Selection | None = None
 
     @classmethod
-    def read(cls, lake: Lake, source: Source, columns: Sequence[str]) -> Parts:
-        """Raises TrainingFailed on a repeated key."""
-        training, holdout = (select(lake, source, columns, days) for days in (source.fitted, source.holdout))
-        return cls(training, holdout, select(lake, source, columns, source.validation) if source.validation else None)
+    def read(cls, lake: Lake, source: Source, columns: Sequence[str], share: float = 1.0) -> Parts:
+        """With a `share` of all rows below 1 a sample, by hash, of so many rows from each part that has as many.
+
+        Raises TrainingFailed on a repeated key.
+        """
+        days = [source.fitted, source.holdout, *([source.validation] if source.validation else [])]
+        every = len(source.window) + len(source.holdout)
+        return cls(*(select(lake, source, columns, part, min(1.0, share * every / len(part))) for part in days))
 
     @property
     def stops(self) -> Examples | None:
@@ -97,16 +103,11 @@ class Parts:
         return self.validation.examples if self.validation else None
 
 
-def select(lake: Lake, source: Source, columns: Sequence[str], days: Interval) -> Selection:
+def select(lake: Lake, source: Source, columns: Sequence[str], days: Interval, share: float = 1.0) -> Selection:
     """Feature rows of `days` with their labels, ordered by day and keys. Raises TrainingFailed on a repeated key."""
     identity = ["ds", *source.keys]
-    features = lake.read(
-        source.features.table,
-        days,
-        [*identity, *(c for c in columns if c not in identity)],
-        source.features.snapshot_id,
-    )
-    label = _labels(lake, source, identity, days)
+    features = _read(lake, source.features, identity, columns, days, share)
+    label = _labels(lake, source, identity, days, share)
     _require_single(source, features, label, identity)
     known = label.filter(pc.is_valid(label.column(_LABEL)))
     joined = features.join(known, identity, join_type="inner").sort_by([(name, "ascending") for name in identity])
@@ -114,10 +115,19 @@ def select(lake: Lake, source: Source, columns: Sequence[str], days: Interval) -
     return Selection(Examples(joined.drop_columns([_LABEL]), values), features.num_rows - joined.num_rows)
 
 
-def _labels(lake: Lake, source: Source, identity: list[str], days: Interval) -> pa.Table:
+def _read(
+    lake: Lake, pinned: Pinned, identity: list[str], columns: Sequence[str], days: Interval, share: float
+) -> pa.Table:
+    wanted = list(dict.fromkeys([*identity, *columns]))
+    if share >= 1:
+        return lake.read(pinned.table, days, wanted, pinned.snapshot_id)
+    batches = lake.batches(pinned.table, days, wanted, pinned.snapshot_id)
+    return decoded(pa.Table.from_batches(batch.filter(drawn(batch, identity, share)) for batch in batches))
+
+
+def _labels(lake: Lake, source: Source, identity: list[str], days: Interval, share: float) -> pa.Table:
     expression = Expression.parse(source.expression)
-    columns = [*identity, *(c for c in expression.columns if c not in identity)]
-    table = lake.read(source.labels.table, days, columns, source.labels.snapshot_id)
+    table = _read(lake, source.labels, identity, expression.columns, days, share)
     return table.select(identity).append_column(_LABEL, labels(expression, table, source.task, source.classes))
 
 
