@@ -16,7 +16,12 @@ from include.mlops.spec.interval import Interval
 
 @dataclass(frozen=True)
 class Publication:
-    """One partition of a dataset as it became visible. `meaning` is the hash of the code and spec that made it."""
+    """One partition of a dataset as it became visible.
+
+    `meaning` is the hash of the code and spec that made it, `digest` that of its rows (None: not kept at the time).
+    `inputs` names what this partition was made from: `{"file": {"path":, "size":, "modified":, "sha256":}}` and, for
+    each table read, `{table: {"snapshot_id":, "lag":, "partitions": {ds: digest}, "missing": [ds]}}`.
+    """
 
     dataset: str
     ds: date
@@ -28,6 +33,7 @@ class Publication:
     inputs: dict[str, Any] = field(default_factory=dict)
     version: int | None = None
     in_sample: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,11 @@ class Model(Spec):
         return f"predictions.{self.name}"
 
     @property
+    def performance(self) -> str:
+        """The name under which the ledger keeps what the realised performance of a day was measured on."""
+        return f"performance.{self.name}"
+
+    @property
     def labelled_days(self) -> int:
         """Days with labels that a shift needs before it may retrain."""
         asked = self.retraining.labelled_days

@@ -6,8 +6,9 @@ Files are reached through Arrow's file systems, so a path may be local or an `s3
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -79,6 +80,28 @@ def inspect(group: FeatureGroup, url: str) -> BrokenFile | None:
         except PermissionError as error:
             return UnreadableFile(f"expected a file that may be read at {url}, found: {error}; grant this user access")
     return _inspect_text(group, url, head, tail)
+
+
+def identity(url: str) -> dict[str, Any]:
+    """Which file it is: `{"size":, "modified":, "sha256":}`; all None where there is none. Reads it once."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+        if info.type != fs.FileType.File:
+            return {"size": None, "modified": None, "sha256": None}
+        found = hashlib.sha256()
+        with filesystem.open_input_stream(path) as file:
+            while part := file.read(CHUNK):
+                found.update(part)
+    return {"size": info.size, "modified": info.mtime_ns, "sha256": found.hexdigest()}
+
+
+def same_file(url: str, known: Mapping[str, Any]) -> bool:
+    """Whether size and time are those of the `known` identity; the file is not read."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+    return (info.size, info.mtime_ns) == (known["size"], known["modified"])
 
 
 def physical_types(url: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -43,7 +43,7 @@ def publish(platform: Platform, group: FeatureGroup, ingested: Ingested, validat
         with spark_failures(f"publishing {group.name}", "run the partition again"):
             snapshot_id = staging.publish(platform.lake, platform.spark, ingested.staged, validated.passed)
         rows = {ds: ingested.rows()[ds] for ds in validated.passed}
-        _record(platform, group, ingested, rows, snapshot_id)
+        _record(platform, group, ingested, rows, validated.digests, snapshot_id)
         log.info("published %s: %d day(s), %d rows", group.table, len(rows), sum(rows.values()))
     if validated.failures:
         raise PartitionsFailed(f"publish {group.name}", validated.failures)
@@ -73,7 +73,12 @@ def of_another_meaning(platform: Platform, group: FeatureGroup) -> list[date]:
 
 
 def _record(
-    platform: Platform, group: FeatureGroup, ingested: Ingested, rows: dict[date, int], snapshot_id: int
+    platform: Platform,
+    group: FeatureGroup,
+    ingested: Ingested,
+    rows: dict[date, int],
+    digests: Mapping[date, str],
+    snapshot_id: int,
 ) -> None:
     record = platform.ledger.publications
     if ingested.restated or record.meaning(group.table) != ingested.meaning:
@@ -88,7 +93,8 @@ def _record(
             run_id=ingested.run_id,
             snapshot_id=snapshot_id,
             quarantined=ingested.quarantined.get(ds, 0),
-            inputs=ingested.inputs,
+            inputs=ingested.inputs[ds],
+            digest=digests.get(ds),
         )
         for ds, count in rows.items()
         if ds not in replaced

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from include.mlops.errors import FeaturesUnusable, NoLiveVersion, NotReady, PartitionsFailed, ScoreGateFailed
+from include.mlops.lake.digest import digest
 from include.mlops.lake.views import ensure_latest
 from include.mlops.learner.predict import Predictor, load
 from include.mlops.learner.profile import hashes
@@ -56,7 +58,7 @@ class _Serving:
 class _Partition:
     ds: date
     serving: _Serving
-    snapshot: int | None
+    inputs: dict[str, Any]
     table: pa.Table
     summary: ScoreSummary
     in_sample: bool
@@ -94,11 +96,11 @@ def score(
             serving[ds] = scorer.serving(_live(platform, model, ds) if version is None else version)
         except NoLiveVersion as error:
             failures[ds] = error.line()
-    rows = _published_rows(platform, model, serving)
+    features = _published(platform, model, serving)
     passed: list[_Partition] = []
     for ds, chosen in serving.items():
         try:
-            passed.append(scorer.partition(ds, chosen, rows[ds]))
+            passed.append(scorer.partition(ds, chosen, features[ds]))
         except (ScoreGateFailed, FeaturesUnusable) as error:
             failures[ds] = error.line()
     if passed and sample is None:
@@ -132,13 +134,13 @@ def _live(platform: Platform, model: Model, ds: date) -> int:
     return found
 
 
-def _published_rows(platform: Platform, model: Model, serving: Mapping[date, _Serving]) -> dict[date, int]:
-    """Rows of each day's features as published. Raises NotReady naming the days whose features are not."""
-    found: dict[date, int] = {}
+def _published(platform: Platform, model: Model, serving: Mapping[date, _Serving]) -> dict[date, Publication]:
+    """Each day's features as published. Raises NotReady naming the days whose features are not."""
+    found: dict[date, Publication] = {}
     for table in sorted({chosen.features for chosen in serving.values()}):
         days = [ds for ds, chosen in serving.items() if chosen.features == table]
         published = platform.ledger.publications.over(table, Interval(min(days), max(days)))
-        found |= {ds: published[ds].rows for ds in days if ds in published}
+        found |= {ds: published[ds] for ds in days if ds in published}
     missing = [f"{serving[ds].features} of {ds}" for ds in sorted(serving) if ds not in found]
     if missing:
         raise NotReady(f"score {model.name} {Interval(min(serving), max(serving))}", missing)
@@ -162,7 +164,7 @@ class _Scorer:
             self._serving[number] = _Serving(record, predictor, record.tag(FEATURES_TABLE))
         return self._serving[number]
 
-    def partition(self, ds: date, serving: _Serving, published_rows: int) -> _Partition:
+    def partition(self, ds: date, serving: _Serving, published: Publication) -> _Partition:
         """One day's predictions, gated. Raises ScoreGateFailed, FeaturesUnusable."""
         record, features = serving.record, serving.features
         if features not in self._snapshots:
@@ -175,7 +177,7 @@ class _Scorer:
             rows = batch if self._sample is None else batch.filter(in_sample(batch, self._keys, self._sample))
             scored.append(self._shape(rows, serving.predictor.predict(rows), ds, record.number, seen=seen))
         table = pa.Table.from_batches(scored)
-        summary = _summary(table, published_rows if self._sample is None else table.num_rows)
+        summary = _summary(table, published.rows if self._sample is None else table.num_rows)
         gate = self._model.scoring
         reasons = refusals(summary, gate.minimum, gate.maximum, gate.min_distinct)
         if reasons:
@@ -183,7 +185,8 @@ class _Scorer:
                 f"predictions of {self._model.name} v{record.number} for {ds} were refused: {'; '.join(reasons)}. "
                 f"Nothing was published; look at {features} of {ds}, then score it again"
             )
-        return _Partition(ds, serving, snapshot, table, summary, seen)
+        read = {"snapshot_id": snapshot, "partitions": {str(ds): published.digest}}
+        return _Partition(ds, serving, {features: read}, table, summary, seen)
 
     def _shape(
         self, rows: pa.RecordBatch, scores: NDArray[np.float64], ds: date, version: int, *, seen: bool
@@ -226,9 +229,10 @@ def _commit(platform: Platform, model: Model, passed: Collection[_Partition], ru
             meaning=meaning,
             run_id=run_id,
             snapshot_id=snapshot,
-            inputs={p.serving.features: {"snapshot_id": p.snapshot}},
+            inputs=p.inputs,
             version=p.version,
             in_sample=p.in_sample,
+            digest=digest(p.table.to_batches(), without=("run_id", "scored_at")),
         )
         for p in passed
     )
