@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from include.mlops.spec.base import Column, Duration, Every, Flag, Name, Number, Spec, Whole, repeated
+from include.mlops.spec.base import Column, Duration, Every, Flag, Name, Number, Restatement, Spec, Whole, repeated
 from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
@@ -175,6 +175,8 @@ class Model(Spec):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()
+    restatement: Restatement = "mark"
+    """What happens to scores when their features are published again with other rows, and to what was measured."""
 
     @field_validator("gate")
     @classmethod

@@ -37,6 +37,12 @@ def stale(platform: Platform, subject: FeatureGroup | Model, interval: Interval)
     return _stale(compared(platform, subject, interval), subject.name)
 
 
+def overtaken(platform: Platform, subject: FeatureGroup | Model, interval: Interval) -> dict[date, str]:
+    """As `stale`, but for what was read of other tables alone: not for code, a file or a live version that changed."""
+    found = compared(platform, subject, interval)
+    return _stale({ds: Compared(_tables(one.then), _tables(one.now)) for ds, one in found.items()}, subject.name)
+
+
 def stale_performance(platform: Platform, model: Model, interval: Interval) -> dict[date, str]:
     """The measured days whose predictions or labels were published again with other rows."""
     record = platform.ledger.publications
@@ -60,6 +66,10 @@ def compared(platform: Platform, subject: FeatureGroup | Model, interval: Interv
 def _stale(found: Mapping[date, Compared], name: str) -> dict[date, str]:
     reasons = {ds: stale_because(one.then, one.now, name) for ds, one in sorted(found.items())}
     return {ds: reason for ds, reason in reasons.items() if reason}
+
+
+def _tables(made: Made) -> Made:
+    return Made(inputs={table: days for table, days in made.inputs.items() if table != FILE})
 
 
 def _of_group(platform: Platform, group: FeatureGroup, interval: Interval) -> dict[date, Compared]:

@@ -55,8 +55,19 @@ class Ingested:
         return self.staged.rows if self.staged else {}
 
 
-def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: str, *, restated: str = "") -> Ingested:
+def ingest(
+    platform: Platform,
+    group: FeatureGroup,
+    interval: Interval,
+    run_id: str,
+    *,
+    restated: str = "",
+    overdue: bool = False,
+) -> Ingested:
     """Stage `interval`; partitions that fail alone are in the result.
+
+    `overdue` says that the deadline is past: a group whose schedule says so goes on without the inputs that are
+    missing, and `inputs` marks them.
 
     Raises NotReady, SpecError, MeaningChanged (unless `restated` says why it did), and PartitionsFailed where no
     partition is left.
@@ -64,7 +75,8 @@ def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: 
     meaning = group_meaning(group)
     if not restated:
         require_meaning(platform, group, meaning)
-    require_inputs(platform, group, interval)
+    if not (overdue and group.schedule.late == "go_on"):
+        require_inputs(platform, group, interval)
     found = {ds: inspect(group, address(platform.settings, group, ds)) for ds in interval}
     failures = {ds: error.line() for ds, error in found.items() if error}
     days = [ds for ds, error in found.items() if not error]

@@ -12,6 +12,8 @@ from include.mlops.lake import staging
 from include.mlops.ledger.publications import Publication
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
+from include.mlops.steps.dependents import stale_dependents
+from include.mlops.steps.incomplete import tell_incomplete
 from include.mlops.steps.ingest import Ingested, ingest, require_meaning
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
@@ -44,21 +46,31 @@ def publish(platform: Platform, group: FeatureGroup, ingested: Ingested, validat
             snapshot_id = staging.publish(platform.lake, platform.spark, ingested.staged, validated.passed)
         rows = {ds: ingested.rows()[ds] for ds in validated.passed}
         _record(platform, group, ingested, rows, validated.digests, snapshot_id)
+        tell_incomplete(platform, group, max(rows), ingested.inputs[max(rows)])
         log.info("published %s: %d day(s), %d rows", group.table, len(rows), sum(rows.values()))
+        for one in stale_dependents(platform, group, Interval(min(rows), max(rows))):
+            log.warning("%s", one.line())
     if validated.failures:
         raise PartitionsFailed(f"publish {group.name}", validated.failures)
     return Published(group.name, rows, ingested.quarantined, snapshot_id)
 
 
 def ingest_interval(
-    platform: Platform, group: FeatureGroup, interval: Interval, run_id: str, *, restated: str = ""
+    platform: Platform,
+    group: FeatureGroup,
+    interval: Interval,
+    run_id: str,
+    *,
+    restated: str = "",
+    overdue: bool = False,
 ) -> Published:
     """Ingest, validate and publish: the whole chain of a feature group over an interval.
 
     `restated` says why rows may be published under the same version although their meaning changed; the new meaning is
-    declared once some of them are visible, so a restatement that fails leaves the old one in force.
+    declared once some of them are visible, so a restatement that fails leaves the old one in force. `overdue`: see
+    `ingest`.
     """
-    ingested = ingest(platform, group, interval, run_id, restated=restated)
+    ingested = ingest(platform, group, interval, run_id, restated=restated, overdue=overdue)
     return publish(platform, group, ingested, validate(platform, group, ingested))
 
 

@@ -40,10 +40,8 @@ def _records(bundle: Bundle) -> list[tuple[Any, ...]]:
 
 
 def _made_from(one: Any, bundle: Bundle) -> Any:
-    told = json.loads(json.dumps(one.inputs).replace(bundle.mark, "").replace(bundle.settings.landing, ""))
-    return {
-        name: {k: v for k, v in said.items() if k not in ("snapshot_id", "modified")} for name, said in told.items()
-    }
+    inputs = json.loads(json.dumps(one.inputs).replace(bundle.mark, ""))
+    return [(name, {**told, "snapshot_id": 0, "modified": 0}) for name, told in inputs.items()]
 
 
 def _set_aside(bundle: Bundle) -> list[tuple[Any, ...]]:

@@ -10,6 +10,7 @@ from include.mlops.policy.staleness import ABSENT, FILE, Made, stale_because
 
 FIRST = date(2013, 3, 7)
 TABLE = "features.flight_outcomes_v1"
+AGAIN = "its input flight_outcomes_v1 of 2013-03-07 was published again with other rows"
 DAYS = [FIRST + timedelta(days=n) for n in range(5)]
 THEN = Made("m1", {TABLE: dict.fromkeys(DAYS, "a"), FILE: {FIRST: "f1"}}, 1)
 
@@ -23,12 +24,11 @@ def _now(*changed: date, **other: object) -> Made:
     ("then", "now", "reason"),
     [
         (THEN, THEN, None),
-        (THEN, _now(FIRST), "its input flight_outcomes_v1 of 2013-03-07 was published again with other rows"),
+        (THEN, _now(FIRST), AGAIN),
         (
             THEN,
             _now(*DAYS),
-            "its input flight_outcomes_v1 of 2013-03-07, 2013-03-08, 2013-03-09 and 2 more day(s) was published again "
-            "with other rows",
+            AGAIN.replace("07", "07, 2013-03-08, 2013-03-09 and 2 more day(s)"),
         ),
         (THEN, _now(meaning="m2"), "the code or specification of plans changed"),
         (THEN, _now(version=2), "v2 is live for this day, it was scored by v1"),
@@ -46,8 +46,7 @@ def _now(*changed: date, **other: object) -> Made:
         (
             THEN,
             _now(FIRST, meaning="m2"),
-            "the code or specification of plans changed; "
-            "its input flight_outcomes_v1 of 2013-03-07 was published again with other rows",
+            f"the code or specification of plans changed; {AGAIN}",
         ),
         (Made("m1", {TABLE: {}}), _now(FIRST), None),
         (Made("m1"), Made("m1"), None),
