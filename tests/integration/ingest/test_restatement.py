@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -62,6 +64,30 @@ def _cli(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *arguments: object) ->
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     return done.output.replace(bundle.mark, "x")
+
+
+def test_lineage_tells_a_partition_from_its_files_to_what_reads_it(
+    marks: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed = hashlib.sha256(csv(plans(day(9)))).hexdigest()
+    told = json.loads(_cli(marks, monkeypatch, "lineage", marks.plans, day(9), "--json"))
+    one = told["partition"]
+    assert (one["what"], one["facts"]["rows"], one["wrong"]) == ("features.plans_x_v1, 2013-03-09", 6, [])
+    assert one["facts"]["expectations"] == "3 of 3 met"
+    file, read = one["made_from"]
+    assert file == {"what": "file plans_x/2013-03-09.csv", "facts": {"sha256": landed}, "wrong": [], "made_from": []}
+    assert read["what"] == "features.readings_x_v1, 3 days from 2013-03-05 to 2013-03-07"
+    (files,) = read["made_from"]
+    assert list(files["facts"]["sha256"]) == [f"readings_x/2013-03-0{number}.csv" for number in (5, 6, 7)]
+    assert told["used_by"] == []
+
+    text = _cli(marks, monkeypatch, "lineage", marks.readings, day(7))
+    assert "used by" in text
+    assert "features.plans_x_v1, 3 days from 2013-03-09 to 2013-03-11" in text
+
+    waits = _cli(marks, monkeypatch, "lineage", marks.plans, day(15))
+    assert "features.plans_x_v1, 2013-03-15: not published" in waits
+    assert "! waits for readings_x of 2013-03-13" in waits
 
 
 def test_publishing_the_same_rows_again_leaves_everything_fresh(marks: Bundle) -> None:
