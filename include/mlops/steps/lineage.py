@@ -14,7 +14,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
 from include.mlops.steps.dependents import reached
-from include.mlops.steps.freshness import stale, stale_performance
+from include.mlops.steps.freshness import stale, stale_measured
 from include.mlops.steps.incomplete import made_without
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.readiness import missing
@@ -183,14 +183,17 @@ def _measured(platform: Platform, model: Model, ds: date) -> Iterator[Story]:
     day = Interval.day(ds)
     if ds in platform.ledger.publications.over(model.performance, day):
         values = platform.ledger.monitoring.metrics(model.name, "performance").get(ds, {})
-        wrong = tuple(stale_performance(platform, model, day).values())
+        wrong = tuple(stale_measured(platform, model, model.performance, day).values())
         yield Story(
             f"performance of {model.name}, {ds}", {name: _number(value) for name, value in values.items()}, wrong
         )
     drift = [v for v in platform.ledger.monitoring.verdicts(model.name, "drift", ds) if v.ds == ds]
     for verdict in drift:
         state = "confirmed" if verdict.confirmed else "seen" if verdict.bad else "none"
-        yield Story(f"drift of {model.name}, {ds}", {"drift": state, "columns": verdict.detail.get("drifted", [])})
+        wrong = tuple(stale_measured(platform, model, model.drift, day).values())
+        yield Story(
+            f"drift of {model.name}, {ds}", {"drift": state, "columns": verdict.detail.get("drifted", [])}, wrong
+        )
 
 
 def _group(platform: Platform, table: str) -> FeatureGroup | None:

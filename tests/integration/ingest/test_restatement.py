@@ -19,6 +19,11 @@ from include.mlops.steps.restatement import Restated, restate_dependents
 from tests.integration.ingest.bundle import Bundle, change, csv, day, plans, readings
 
 pytestmark = pytest.mark.slow
+TOPS = """
+def transform(rows, reads):
+    last = reads["%s"].latest(["mean_value"], by=["sensor"]).withColumnRenamed("mean_value", "last_mean")
+    return rows.join(last, ["ds", "sensor"], "left")
+"""
 FIRST, LAST = day(8), day(14)  # of the plans; each reads readings of the days -4 to -2
 
 
@@ -40,7 +45,19 @@ def marks(new_bundle: Callable[[], Bundle]) -> Bundle:
 
 @pytest.fixture(scope="module")
 def recomputes(new_bundle: Callable[[], Bundle]) -> Bundle:
-    return _bundle(new_bundle(), restatement="recompute")
+    """With a third group, which reads the plans of the day before."""
+    made = _bundle(new_bundle(), restatement="recompute")
+    columns = "sensor: string, slot: int, value: double, last_mean: double"
+    reads = f"{made.plans}: [-1d, -1d]"
+    made._write(_tops(made), TOPS % made.plans, {"reads": reads, "publishes": columns, "restatement": "recompute"})
+    for ds in Interval(day(10), day(12)):
+        made.land(_tops(made), ds, plans(ds))
+    made.run(_tops(made), day(10), day(12))
+    return made
+
+
+def _tops(bundle: Bundle) -> str:
+    return f"tops_{bundle.mark}"
 
 
 def _stale(bundle: Bundle, name: str, first: date = FIRST, last: date = LAST) -> dict[int, str]:
@@ -126,7 +143,10 @@ def test_what_was_made_from_a_restated_day_is_made_again_and_nothing_else(recomp
     recomputes.land(recomputes.readings, day(7), change(readings(day(7)), 0, value=99))
     recomputes.run(recomputes.readings, day(7), run_id="corrected")
     done = _restate(recomputes, day(7))
-    assert done.made == {recomputes.plans: [day(9), day(10), day(11)]}
+    assert done.made == {
+        recomputes.plans: [day(9), day(10), day(11)],
+        _tops(recomputes): [day(10), day(11), day(12)],
+    }
     assert _runs(recomputes) == {8: "run", 9: "cascade", 10: "cascade", 11: "cascade", 12: "run", 13: "run", 14: "run"}
     assert _stale(recomputes, recomputes.plans) == {}
     assert _restate(recomputes, day(7)).made == {}, "the second time there is nothing to do"
@@ -137,7 +157,8 @@ def test_a_day_that_became_empty_is_published_so_and_passed_on(recomputes: Bundl
     recomputes.run(recomputes.readings, day(6), run_id="empty")
     assert recomputes.rows(recomputes.readings, day(6)) == []
     assert recomputes.published(recomputes.readings, day(6))[day(6)].rows == 0
-    assert _restate(recomputes, day(6)).made == {recomputes.plans: [day(8), day(9), day(10)]}
+    recomputes.run(recomputes.plans, day(8), day(10))  # as far as one had come that was killed half-way
+    assert _restate(recomputes, day(6)).made == {_tops(recomputes): [day(10), day(11)]}
     assert {row["last_note"] for row in recomputes.rows(recomputes.plans, day(8))} == {
         f"{sensor}1 of 2013-03-05" for sensor in "abc"
     }

@@ -9,7 +9,7 @@ import pytest
 
 from include.mlops.spec.load import Specs
 from include.mlops.steps.dependents import stale_dependents, stale_everywhere
-from include.mlops.steps.freshness import stale, stale_performance
+from include.mlops.steps.freshness import stale, stale_measured
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.restatement import Restated, remeasure, restate_dependents
 from tests.integration.scoring.world import A_DAY, FLIGHTS, OUTCOMES, World, day, days
@@ -60,7 +60,7 @@ def test_only_scores_of_other_features_are_out_of_date_and_then_the_performance(
 
     world.score(16)
     assert stale(world.platform, world.model, days(16, 19)) == {}
-    assert list(stale_performance(world.platform, world.model, days(16, 19))) == [day(16)]
+    assert list(stale_measured(world.platform, world.model, world.model.performance, days(16, 19))) == [day(16)]
     assert [one.kind for one in stale_everywhere(world.platform, world.model.name, None)] == ["performance"]
 
 
@@ -72,7 +72,7 @@ def test_scores_and_performance_are_made_again_by_the_version_of_the_day(scored:
     old = world.platform.ledger.monitoring.metrics(world.model.name, "performance")
     world.publish_flights(16, wind=[9.0] * A_DAY)
     done = _restate(world, 16)
-    assert done.made == {f"{what} of {world.model.name}": [day(16)] for what in ("scores", "performance")}
+    assert done.made == {f"{what} of {world.model.name}": [day(16)] for what in ("scores", "drift", "performance")}
     assert _runs(world) == {16: "cascade", 17: "run", 18: "run", 19: "run"}
     assert set(world.predictions(16)["model_version"].to_pylist()) == {1}
     new = world.platform.ledger.monitoring.metrics(world.model.name, "performance")
