@@ -5,4 +5,4 @@ from include.mlops.orchestration.ingest_dag import ingest_dag
 
 found = specs()
 for group in found.groups.values():
-    ingest_dag(group, [found.group(name) for name in group.reads])
+    ingest_dag(group, [found.group(name) for name in group.reads], found.readers(group.name))

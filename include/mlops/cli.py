@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from include.mlops.commands import register
+from include.mlops import commands, inquiries
 from include.mlops.errors import MlopsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -47,4 +47,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-register(app)
+commands.register(app)
+inquiries.register(app)

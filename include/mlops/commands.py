@@ -18,6 +18,7 @@ from include.mlops.errors import MlopsError
 from include.mlops.spec.interval import Interval
 
 if TYPE_CHECKING:
+    from include.mlops.spec.feature_group import FeatureGroup
     from include.mlops.steps.platform import Platform
 
 From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
@@ -32,14 +33,24 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def ingest(group: str, first: From, last: To) -> None:
+def ingest(
+    group: str,
+    first: From,
+    last: To,
+    *,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", help="Go on without missing inputs, where schedule.late says go_on.")
+    ] = False,
+) -> None:
     """Ingest, validate and publish a feature group over an interval, in one Spark job."""
     with _platform() as rooms:
         from include.mlops.steps.publish import ingest_interval
 
-        done = ingest_interval(rooms, rooms.specs.group(group), _interval(first, last), _run_id())
+        spec, interval, run_id = rooms.specs.group(group), _interval(first, last), _run_id()
+        done = ingest_interval(rooms, spec, interval, run_id, overdue=overdue)
         rows, quarantined = sum(done.rows.values()), sum(done.quarantined.values())
         typer.echo(f"published {group}: {len(done.rows)} day(s), {rows} rows, {quarantined} quarantined")
+        _restate_dependents(rooms, spec, interval, run_id)
 
 
 def restate(
@@ -51,12 +62,14 @@ def restate(
 
         spec = rooms.specs.group(group)
         why = f"restated by {getpass.getuser()}: {reason}"
-        done = ingest_interval(rooms, spec, _interval(first, last), _run_id(), restated=why)
+        interval, run_id = _interval(first, last), _run_id()
+        done = ingest_interval(rooms, spec, interval, run_id, restated=why)
         typer.echo(f"restated {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows")
         if others := of_another_meaning(rooms, spec):
             typer.echo(
                 f"{len(others)} published day(s) keep their old meaning, {others[0]} to {others[-1]}: restate them too"
             )
+        _restate_dependents(rooms, spec, interval, run_id)
 
 
 def train(model: str, as_of: AsOf) -> None:
@@ -237,6 +250,18 @@ def _told() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("stopped")
         raise typer.Exit(130) from None
+
+
+def _restate_dependents(rooms: Platform, group: FeatureGroup, interval: Interval, run_id: str) -> None:
+    from include.mlops.steps.restatement import restate_dependents
+
+    done = restate_dependents(rooms, group, interval, run_id)
+    for what, days in done.made.items():
+        typer.echo(f"made again: {what}, {len(days)} day(s), {days[0]} to {days[-1]}")
+    for what, days in done.left.items():
+        typer.echo(f"out of date: {what}, {len(days)} day(s), {days[0]} to {days[-1]}")
+    if done.left:
+        typer.echo("what to run: python -m include.mlops stale")
 
 
 def _interval(first: datetime, last: datetime) -> Interval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import func, insert, select
@@ -16,7 +16,12 @@ from include.mlops.spec.interval import Interval
 
 @dataclass(frozen=True)
 class Publication:
-    """One partition of a dataset as it became visible. `meaning` is the hash of the code and spec that made it."""
+    """One partition of a dataset as it became visible.
+
+    `meaning` is the hash of the code and spec that made it, `digest` that of its rows (None: not kept at the time).
+    `inputs` names what this partition was made from: `{"file": {"path":, "size":, "modified":, "sha256":}}` and, for
+    each table read, `{table: {"snapshot_id":, "lag":, "partitions": {ds: digest}, "missing": [ds]}}`.
+    """
 
     dataset: str
     ds: date
@@ -28,6 +33,7 @@ class Publication:
     inputs: dict[str, Any] = field(default_factory=dict)
     version: int | None = None
     in_sample: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,17 @@ class Publications:
             rows = connection.execute(select(*_COLUMNS).where(publications.c.id.in_(newest))).mappings()
             return {row["ds"]: Publication(**row) for row in rows}
 
+    def history(self, dataset: str, ds: date) -> list[tuple[datetime, Publication]]:
+        """Each time that this partition was published, oldest first."""
+        query = (
+            select(publications.c.recorded_at, *_COLUMNS)
+            .where(publications.c.dataset == dataset, publications.c.ds == ds)
+            .order_by(publications.c.id)
+        )
+        with self._store.read() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return [(row.pop("recorded_at"), Publication(**row)) for row in rows]
+
     def missing(self, dataset: str, interval: Interval) -> list[date]:
         present = self.over(dataset, interval)
         return [ds for ds in interval if ds not in present]
@@ -80,6 +97,13 @@ class Publications:
             return connection.execute(
                 select(func.max(publications.c.ds)).where(publications.c.dataset == dataset)
             ).scalar()
+
+    def extent(self, dataset: str) -> Interval | None:
+        """From the oldest published day to the newest; None where there is none."""
+        query = select(func.min(publications.c.ds), func.max(publications.c.ds))
+        with self._store.read() as connection:
+            first, last = connection.execute(query.where(publications.c.dataset == dataset)).one()
+            return Interval(first, last) if first else None
 
     def meaning(self, dataset: str) -> str | None:
         """The meaning that this dataset was last declared to have."""

@@ -60,10 +60,11 @@ publications = Table(
     Column("quarantined", BigInteger, nullable=False, default=0),
     Column("snapshot_id", BigInteger),
     Column("meaning", String(64), nullable=False),  # hash of the code and spec that made it
-    Column("inputs", JSON, nullable=False),  # {dataset: {"snapshot_id":, ...}}
+    Column("inputs", JSON, nullable=False),  # {dataset: {"snapshot_id":, "partitions": {ds: digest}, ...}, "file": ...}
     Column("version", Integer),  # of the model, for predictions
     Column("in_sample", Boolean, nullable=False, default=False),
     Column("run_id", String(250), nullable=False),
+    Column("digest", String(64)),  # of the rows; null: published before digests were kept
     _recorded(),
     Index("ix_publications_partition", "dataset", "ds", "id"),
 )

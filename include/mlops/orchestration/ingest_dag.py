@@ -7,7 +7,8 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronPartitionTimetable, get_current_context, task
+from airflow.sdk import DAG, CronPartitionTimetable, XComArg, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include.mlops.orchestration.assets import published
 from include.mlops.orchestration.defaults import default_args, doc, partition, platform
@@ -18,12 +19,14 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 
 
-def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = ()) -> DAG:
+def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers: Sequence[FeatureGroup] = ()) -> DAG:
     """Midnight by midnight in the data's own time zone; nights missed while Airflow was down are made up.
 
     `others` are the groups that it reads, for the graph: the wait looks at what they published, not at their events.
+    `readers` read this one; where one of them wants it, a last task makes its overtaken days again.
     """
     zone = ZoneInfo(group.timezone)
+    restates = any(reader.restatement == "recompute" for reader in readers)
     watch = Watch(f"ingest_{group.name}", group.table)
     reads = "".join(f"\n- reads `{name}` of the days [{first}, {last}]" for name, (first, last) in group.reads.items())
     with DAG(
@@ -54,12 +57,12 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = ()) -> DAG:
             inlets=[published(o) for o in others],
             doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
         )
-        def ingest() -> Any:
+        def ingest(lacking: Any) -> Any:
             from include.mlops.steps.ingest import ingest as step
 
             context = get_current_context()
-            rooms = platform()
-            return pack(step(rooms, rooms.specs.group(group.name), Interval.day(partition(context)), context["run_id"]))
+            rooms, day = platform(), Interval.day(partition(context))
+            return pack(step(rooms, rooms.specs.group(group.name), day, context["run_id"], overdue=bool(lacking)))
 
         @task(doc_md="Great Expectations on the staged snapshot. The link Report shows every result.")
         def validate(ingested: Any) -> Any:
@@ -74,7 +77,7 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = ()) -> DAG:
         @task(
             pool="spark",
             outlets=[published(group)],
-            on_success_callback=watch.recovered,
+            on_success_callback=None if restates else watch.recovered,
             doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
         )
         def publish(ingested: Any, validated: Any) -> Any:
@@ -90,7 +93,29 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = ()) -> DAG:
         wait = WaitForPartition(
             task_id=WAIT, group=group, doc_md="For the landed file and the partitions that are read."
         )
-        staged = ingest()
-        wait >> staged
-        publish(staged, validate(staged))
+        staged = ingest(wait.output)
+        last = publish(staged, validate(staged))
+        if restates:
+            last >> _restate_dependents(group, watch)
     return dag
+
+
+def _restate_dependents(group: FeatureGroup, watch: Watch) -> XComArg:
+    @task(
+        pool="spark",
+        on_success_callback=watch.recovered,
+        on_skipped_callback=watch.recovered,
+        doc_md="Makes again what was made from this partition when it had other rows, or none, where its specification "
+        "says `restatement: recompute`; skipped where there is nothing.",
+    )
+    def restate_dependents() -> Any:
+        from include.mlops.steps.restatement import restate_dependents as step
+
+        context = get_current_context()
+        rooms, day = platform(), Interval.day(partition(context))
+        done = step(rooms, rooms.specs.group(group.name), day, context["run_id"], told=True)
+        if not done.made:
+            raise AirflowSkipException("nothing that is to be made again was made from other rows of this partition")
+        return pack(done)
+
+    return restate_dependents()

@@ -57,13 +57,19 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
             context["ti"].xcom_push(key="mlflow_url", value=rooms.registry.version_url(model.name, result.versions[ds]))
             return {"rows": result.rows[ds], "version": result.versions[ds], "mean": result.mean_score[ds]}
 
-        @task(doc_md="Evidently on bounded samples against the training profile. The link Report opens it.")
+        @task(
+            doc_md="Evidently on bounded samples against the training profile. The link Report opens it. Realised "
+            "performance that was measured before is measured again where the model says `restatement: recompute`."
+        )
         def monitor() -> Any:
             from include.mlops.steps.monitor import monitor as step
+            from include.mlops.steps.restatement import remeasure
 
             context = get_current_context()
             rooms = platform()
-            result = step(rooms, rooms.specs.model(model.name), partition(context), context["run_id"])
+            spec, ds = rooms.specs.model(model.name), partition(context)
+            result = step(rooms, spec, ds, context["run_id"])
+            remeasure(rooms, spec, Interval.day(ds), context["run_id"])
             context["ti"].xcom_push(key="report_url", value=rooms.report_url(result.verdict.report or ""))
             return {"bad": result.verdict.bad, "confirmed": result.verdict.confirmed, **result.verdict.detail}
 

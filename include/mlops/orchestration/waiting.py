@@ -37,6 +37,13 @@ def lacking(rooms: Platform, group_name: str, ds: str) -> list[str]:
         return missing(rooms, rooms.specs.group(group_name), Interval.day(ds))
 
 
+def no_file(rooms: Platform, group_name: str, ds: str) -> bool:
+    """Whether the partition's own file has not landed. Raises ServiceUnavailable or OSError."""
+    from include.mlops.steps.readiness import missing_files
+
+    return bool(missing_files(rooms, rooms.specs.group(group_name), Interval.day(ds)))
+
+
 def lacking_so_far(rooms: Platform, group_name: str, ds: str) -> list[str]:
     """As `lacking`, for a wait that goes on: an answer that does not come is one more thing to wait for."""
     try:
@@ -95,7 +102,8 @@ class WaitForPartition(BaseOperator):
 
     A scheduled run waits for the group's deadline, counted from its tick, or from its own start where that is later (a
     night that is made up). A backfill or a run by hand has the deadline of its own day, so that it fails at once for
-    what is missing from the past. Raises NotReady, and WrongTrigger for days that the group does not have.
+    what is missing from the past. Past the deadline a group whose schedule says `late: go_on` goes on without the
+    partitions that it reads, and returns them. Raises NotReady, and WrongTrigger for days that the group lacks.
     """
 
     def __init__(self, *, group: FeatureGroup, poll_seconds: float = 2.0, **kwargs: Any) -> None:
@@ -106,8 +114,9 @@ class WaitForPartition(BaseOperator):
         self.zone = group.timezone
         self.delay_days = group.schedule.delay
         self.poll_seconds = poll_seconds
+        self.goes_on = group.schedule.late == "go_on"
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> list[str] | None:
         ds = partition(context)
         if ds < self.first_partition:
             raise WrongTrigger(
@@ -118,23 +127,29 @@ class WaitForPartition(BaseOperator):
         look = lacking if deadline <= now else lacking_so_far
         missing = look(_rooms(), self.group_name, str(ds))
         if not missing:
-            return
+            return None
         if deadline <= now:
-            raise NotReady(self._overdue(ds), missing)
+            return self._without(ds, missing)
         if run.run_type == "manual" and tick > now:
             due = tick.isoformat(timespec="minutes")
             raise WrongTrigger(f"expected a day that is due, found {ds}, which is due {due}; trigger again then")
         until = deadline.isoformat(timespec="minutes")
         self.log.info("%s %s waits until %s for %s", self.group_name, ds, until, ", ".join(missing))
-        self.defer(
+        return self.defer(
             trigger=PartitionReady(self.group_name, str(ds), deadline.isoformat(), self.poll_seconds),
             method_name="resume",
             timeout=deadline - now + GRACE,
         )
 
-    def resume(self, context: Context, event: list[str]) -> None:
-        if event:
-            raise NotReady(self._overdue(partition(context)), event)
+    def resume(self, context: Context, event: list[str]) -> list[str] | None:
+        return self._without(partition(context), event) if event else None
+
+    def _without(self, ds: date, missing: list[str]) -> list[str]:
+        """What the run goes on without. Raises NotReady where it may not."""
+        if not self.goes_on or no_file(_rooms(), self.group_name, str(ds)):
+            raise NotReady(self._overdue(ds), missing)
+        self.log.warning("%s %s goes on without %s", self.group_name, ds, ", ".join(missing))
+        return missing
 
     def _tick(self, ds: date) -> datetime:
         return datetime.combine(ds + timedelta(days=self.delay_days), time(), ZoneInfo(self.zone)).astimezone(UTC)

@@ -93,5 +93,7 @@ Duration = Annotated[int, BeforeValidator(_duration)]
 """A number of days, such as `28d`."""
 Every = Annotated[int, BeforeValidator(_every)]
 """A cadence in days: `day`, `week`, `month`, or such as `10d`."""
+Restatement = Literal["mark", "recompute"]
+"""Mark what is out of date and leave it to somebody, or compute it again at once."""
 Hours = Annotated[float, BeforeValidator(_hours)]
 """A time span such as `6h` or `30m`, in hours."""

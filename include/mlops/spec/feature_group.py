@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from include.mlops.spec.base import Column, Day, Duration, Hours, Lag, Name, Number, Spec, Whole, repeated
+from include.mlops.spec.base import Column, Day, Duration, Hours, Lag, Name, Number, Restatement, Spec, Whole, repeated
 from include.mlops.spec.expectation_names import ARGUMENTS, EXPECTATIONS
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
@@ -29,6 +29,8 @@ class Source(Spec):
     format: Literal["csv", "json", "parquet"]
     path: str = Field(description="below the landing root, with {ds} for the partition date")
     columns: dict[Column, ColumnType] = Field(min_length=1)
+    empty: Literal["fail", "allow"] = "fail"
+    """Whether a file without rows (a header alone) is an empty day or a mistake."""
 
     @field_validator("path")
     @classmethod
@@ -57,7 +59,9 @@ class Schedule(Spec):
     end: Day | None = None
     delay: Duration = 0
     deadline: Hours = 6.0
-    """How long after its tick a run waits for its inputs before it fails."""
+    """How long after its tick a run waits for its inputs."""
+    late: Literal["fail", "go_on"] = "fail"
+    """What a run does at its deadline where partitions that it reads are missing; it never goes on without its file."""
 
     @field_validator("end")
     @classmethod
@@ -153,6 +157,8 @@ class FeatureGroup(Spec):
     reads: dict[Name, LagWindow] = Field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     quarantine: Quarantine = Quarantine()
+    restatement: Restatement = "mark"
+    """What happens to published days when something that they were made from is published again with other rows."""
     folder: Path = Field(default=Path(), exclude=True)
 
     @field_validator("timezone")

@@ -37,6 +37,10 @@ class Specs:
         """Raises SpecError where it is broken (with its findings), or not there (with the nearest name)."""
         return _one("feature group", name, self.groups, self.broken_groups)
 
+    def readers(self, name: str) -> list[FeatureGroup]:
+        """The groups that read the group of that name."""
+        return [other for other in self.groups.values() if name in other.reads]
+
     def model(self, name: str) -> Model:
         """Raises SpecError where it is broken (with its findings), or not there (with the nearest name)."""
         return _one("model", name, self.models, self.broken_models)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from include.mlops.spec.base import Column, Duration, Flag, Name, Number, Spec, Whole, Workers, repeated
+from include.mlops.spec.base import Column, Duration, Flag, Name, Number, Restatement, Spec, Whole, Workers, repeated
 from include.mlops.spec.export import Exports
 from include.mlops.spec.expression import Expression
 from include.mlops.spec.finding import Fault, Faults
@@ -138,6 +138,8 @@ class Model(Spec):
     retraining: Retraining = Retraining()
     alerts: Alerts = Alerts()
     exports: Exports = ()
+    restatement: Restatement = "mark"
+    """What happens to scores when their features are published again with other rows, and to what was measured."""
 
     @field_validator("label")
     @classmethod
@@ -199,6 +201,16 @@ class Model(Spec):
     def predictions(self) -> str:
         """The table of published predictions in the lake."""
         return f"predictions.{self.name}"
+
+    @property
+    def drift(self) -> str:
+        """The name under which the ledger keeps what the drift of a day was measured on."""
+        return f"drift.{self.name}"
+
+    @property
+    def performance(self) -> str:
+        """As `drift`, for realised performance."""
+        return f"performance.{self.name}"
 
     @property
     def labelled_days(self) -> int:

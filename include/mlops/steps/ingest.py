@@ -6,21 +6,24 @@ One Spark job for the whole interval, however many days it has. Nothing is visib
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from include.mlops.errors import MeaningChanged, MlopsError, PartitionsFailed
 from include.mlops.features import PointInTime, Reads
 from include.mlops.lake.schema import PARTITION_COLUMNS
 from include.mlops.lake.staging import Staged, frame, stage
+from include.mlops.policy.staleness import FILE
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
-from include.mlops.steps.landing import address, inspect
+from include.mlops.steps.inputs import reads_of
+from include.mlops.steps.landing import address, identity, inspect
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.quarantine import set_aside
 from include.mlops.steps.readiness import require_inputs
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 class Ingested:
     """A staged interval. `failures` are partitions that never came so far; nothing of them is staged.
 
+    `inputs` says of each staged day what it was made from, in the form of `Publication.inputs`.
     `restated` is the reason to publish another meaning under the same version, empty where there is none.
     """
 
@@ -42,7 +46,7 @@ class Ingested:
     staged: Staged | None
     quarantined: dict[date, int]
     failures: dict[date, str]
-    inputs: dict[str, Any]
+    inputs: dict[date, dict[str, Any]]
     meaning: str
     run_id: str
     restated: str = ""
@@ -51,8 +55,19 @@ class Ingested:
         return self.staged.rows if self.staged else {}
 
 
-def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: str, *, restated: str = "") -> Ingested:
+def ingest(
+    platform: Platform,
+    group: FeatureGroup,
+    interval: Interval,
+    run_id: str,
+    *,
+    restated: str = "",
+    overdue: bool = False,
+) -> Ingested:
     """Stage `interval`; partitions that fail alone are in the result.
+
+    `overdue` says that the deadline is past: a group whose schedule says so goes on without the inputs that are
+    missing, and `inputs` marks them.
 
     Raises NotReady, SpecError, MeaningChanged (unless `restated` says why it did), and PartitionsFailed where no
     partition is left.
@@ -60,14 +75,16 @@ def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: 
     meaning = group_meaning(group)
     if not restated:
         require_meaning(platform, group, meaning)
-    require_inputs(platform, group, interval)
+    if not (overdue and group.schedule.late == "go_on"):
+        require_inputs(platform, group, interval)
     found = {ds: inspect(group, address(platform.settings, group, ds)) for ds in interval}
     failures = {ds: error.line() for ds, error in found.items() if error}
     days = [ds for ds, error in found.items() if not error]
     quarantined: dict[date, int] = {}
-    inputs: dict[str, Any] = {}
+    inputs: dict[date, dict[str, Any]] = {}
     staged = None
     if days:
+        files = {ds: _file(platform, group, ds) for ds in days}  # before they are read: one that changes then is stale
         spark = platform.spark
         remedy = f"look at {group.folder}/transform.py"
         with spark_failures(f"ingesting {group.name} {interval}", remedy):
@@ -77,7 +94,8 @@ def ingest(platform: Platform, group: FeatureGroup, interval: Interval, run_id: 
             quarantined, failures = aside.rows, failures | aside.failures
             days = [ds for ds in days if ds not in aside.failures]
             if days:
-                reads, inputs = _reads(platform, spark, group, interval)
+                reads, tables = _reads(platform, spark, group, interval, days)
+                inputs = {ds: {FILE: files[ds], **tables[ds]} for ds in days}
                 features = transformed(group, _usable(rows, group, days), reads)
                 columns = {**group.publishes, **PARTITION_COLUMNS}
                 platform.lake.create(group.table, columns, staged=True, order=group.keys)
@@ -112,26 +130,45 @@ def _usable(rows: DataFrame, group: FeatureGroup, days: list[date]) -> DataFrame
     return chosen.withColumns(system).select(*dict.fromkeys([*group.source.columns, *PARTITION_COLUMNS]))
 
 
+def _file(platform: Platform, group: FeatureGroup, ds: date) -> dict[str, Any]:
+    return {"path": group.path(ds), **identity(address(platform.settings, group, ds))}
+
+
 def _reads(
-    platform: Platform, spark: SparkSession, group: FeatureGroup, interval: Interval
-) -> tuple[Reads, dict[str, Any]]:
-    """Point-in-time views of the declared groups, and the snapshots they were read at."""
+    platform: Platform, spark: SparkSession, group: FeatureGroup, interval: Interval, days: list[date]
+) -> tuple[Reads, dict[date, dict[str, Any]]]:
+    """Point-in-time views of the declared groups, and what each of `days` reads of them.
+
+    The ledger is asked before the lake: of a partition that is published in between, the rows may be newer than what
+    is recorded, which makes this one stale, and never older, which nobody would see.
+    """
     each = F.explode(F.sequence(F.lit(interval.first), F.lit(interval.last)))
-    days = spark.range(1).select(each.alias("ds")).withColumn("cutoff", F.date_add("ds", group.schedule.delay))
+    cutoffs = spark.range(1).select(each.alias("ds")).withColumn("cutoff", F.date_add("ds", group.schedule.delay))
     views: dict[str, PointInTime] = {}
-    inputs: dict[str, Any] = {}
-    for name, lag in group.reads.items():
-        other = platform.specs.group(name)
-        needed = group.needs(interval, other)
+    inputs: dict[date, dict[str, Any]] = {ds: {} for ds in days}
+    for read in reads_of(platform, group, interval):
+        other = read.other
         platform.lake.create(other.table, {**other.publishes, **PARTITION_COLUMNS}, staged=True, order=other.keys)
         snapshot = platform.lake.snapshot(other.table)
-        if needed and snapshot is None:
+        if read.published and snapshot is None:
+            first, last = min(read.published), max(read.published)
             raise MlopsError(
-                f"expected rows of {other.table} {needed}, which the ledger says are published, found an empty table; "
-                "was the lake moved or deleted? Publish them again: "
-                f"python -m include.mlops ingest {name} --from {needed.first} --to {needed.last}"
+                f"expected rows of {other.table} {Interval(first, last)}, which the ledger says are published, found "
+                "an empty table; was the lake moved or deleted? Publish them again: "
+                f"python -m include.mlops ingest {other.name} --from {first} --to {last}"
             )
-        near = F.col("ds").between(F.lit(needed.first), F.lit(needed.last)) if needed else F.lit(False)
-        views[name] = PointInTime(frame(spark, other.table, snapshot).where(near), days, lag)
-        inputs[other.table] = {"snapshot_id": snapshot, "lag": list(lag)}
+        rows = frame(spark, other.table, snapshot).where(_within(read.published))
+        views[other.name] = PointInTime(rows, cutoffs, group.reads[other.name])
+        for ds in days:
+            inputs[ds][other.table] = read.recorded(ds, snapshot)
     return Reads(views), inputs
+
+
+def _within(published: Collection[date]) -> Column:
+    """Rows of published days alone: what was committed and not recorded does not count."""
+    if not published:
+        return F.lit(False)
+    hull = Interval(min(published), max(published))
+    gaps = [F.lit(ds) for ds in hull if ds not in published]
+    near = F.col("ds").between(F.lit(hull.first), F.lit(hull.last))
+    return near & ~F.col("ds").isin(gaps) if gaps else near

@@ -6,8 +6,9 @@ Files are reached through Arrow's file systems, so a path may be local or an `s3
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -32,6 +33,7 @@ from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
 
 CHUNK = 1 << 16
+_ANEW = "land it again, or say `empty: allow` under source where a day may have none"
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'"}
 _FITTING = {  # what Spark reads as the declared type; finer points (a number that is too large) are judged row by row
     "string": lambda kind: arrow.is_string(kind) or arrow.is_large_string(kind) or arrow.is_dictionary(kind),
@@ -67,7 +69,7 @@ def inspect(group: FeatureGroup, url: str) -> BrokenFile | None:
             return MissingFile(
                 f"expected the file {url}, found {found}; land it, or lower schedule.end of {group.name}"
             )
-        if info.size == 0:
+        if info.size == 0 and not (group.source.format == "json" and group.source.empty == "allow"):
             return EmptyFile(f"expected rows in {url}, found 0 bytes; was the upload cut off? Land it again")
         if group.source.format == "parquet":
             return _inspect_parquet(group, url, filesystem, path)
@@ -78,7 +80,30 @@ def inspect(group: FeatureGroup, url: str) -> BrokenFile | None:
                 tail: bytes = file.read(CHUNK)
         except PermissionError as error:
             return UnreadableFile(f"expected a file that may be read at {url}, found: {error}; grant this user access")
-    return _inspect_text(group, url, head, tail)
+    broken = _inspect_text(group, url, head, tail)
+    return None if isinstance(broken, EmptyFile) and group.source.empty == "allow" else broken
+
+
+def identity(url: str) -> dict[str, Any]:
+    """Which file it is: `{"size":, "modified":, "sha256":}`; all None where there is none. Reads it once."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+        if info.type != fs.FileType.File:
+            return {"size": None, "modified": None, "sha256": None}
+        found = hashlib.sha256()
+        with filesystem.open_input_stream(path, compression=None) as file:
+            while part := file.read(CHUNK):
+                found.update(part)
+    return {"size": info.size, "modified": info.mtime_ns, "sha256": found.hexdigest()}
+
+
+def same_file(url: str, known: Mapping[str, Any]) -> bool:
+    """Whether size and time are those of the `known` identity; the file is not read."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+    return (info.size, info.mtime_ns) == (known["size"], known["modified"])
 
 
 def physical_types(url: str) -> str:
@@ -114,7 +139,7 @@ def _inspect_csv(expected: list[str], url: str, lines: list[str], last: str) -> 
     if header != expected:
         return WrongHeader(f"{url}:1: {_difference(expected, header)}")
     if not any(line.strip() for line in lines[1:]):
-        return EmptyFile(f"expected rows in {url}, found a header alone; land it again")
+        return EmptyFile(f"expected rows in {url}, found a header alone; {_ANEW}")
     fields = len(next(csv.reader([last]), [])) if last else len(expected)
     if fields < len(expected):
         return TruncatedFile(
@@ -127,7 +152,7 @@ def _inspect_csv(expected: list[str], url: str, lines: list[str], last: str) -> 
 def _inspect_json(url: str, lines: list[str], last: str) -> BrokenFile | None:
     first = next((line.strip() for line in lines if line.strip()), "")
     if not first:
-        return EmptyFile(f"expected rows in {url}, found blank lines; land it again")
+        return EmptyFile(f"expected rows in {url}, found blank lines; {_ANEW}")
     if not first.startswith("{") or first == "{":
         return UnreadableFile(f"{url}: expected one JSON object a line, found '{first[:80]}'; export it as JSON lines")
     if last and not _is_json(last):
@@ -143,8 +168,8 @@ def _inspect_parquet(group: FeatureGroup, url: str, filesystem: Any, path: str) 
         metadata = _parquet(filesystem, path)
     except Exception as error:  # noqa: BLE001 - pyarrow raises OSError, ArrowInvalid and others for damaged files
         return UnreadableFile(f"expected a Parquet file at {url}, found: {error}; land it again")
-    if metadata.num_rows == 0:
-        return EmptyFile(f"expected rows in {url}, found none; land it again")
+    if metadata.num_rows == 0 and group.source.empty == "fail":
+        return EmptyFile(f"expected rows in {url}, found none; {_ANEW}")
     schema: pa.Schema = metadata.schema.to_arrow_schema()
     if sorted(schema.names) != sorted(group.source.columns):
         return WrongHeader(f"{url}: {_difference(list(group.source.columns), schema.names)}")

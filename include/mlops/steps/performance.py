@@ -22,6 +22,7 @@ from include.mlops.policy.performance import fell
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
 from include.mlops.spec.tasks import output_columns
+from include.mlops.steps.measured import record_measured
 from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,16 @@ class Measured:
 def measure(platform: Platform, model: Model, interval: Interval, run_id: str) -> list[Measured]:
     """Judge every scored day of `interval`; the others are passed over. Raises NotReady without labels."""
     table = platform.specs.group(model.label.group).table
-    missing = platform.ledger.publications.missing(table, interval)
+    labels = platform.ledger.publications.over(table, interval)
+    missing = [ds for ds in interval if ds not in labels]
     if missing:
         raise NotReady(f"performance of {model.name} {interval}", [f"{table} of {ds}" for ds in missing])
     scored = platform.ledger.publications.over(model.predictions, interval)
-    versions = {ds: publication.version for ds, publication in sorted(scored.items())}
-    return [_measure_day(platform, model, ds, version or 0, run_id) for ds, version in versions.items()]
+    found = []
+    for ds, predicted in sorted(scored.items()):
+        found.append(_measure_day(platform, model, ds, predicted.version or 0, run_id))
+        record_measured(platform, model, model.performance, predicted, [labels[ds]], run_id)
+    return found
 
 
 def _measure_day(platform: Platform, model: Model, ds: date, version: int, run_id: str) -> Measured:

@@ -12,6 +12,9 @@ from include.mlops.learner.scoring import Scorer, Stamp
 from include.mlops.policy.scoring import ScoreSummary
 from include.mlops.registry.version import Version
 
+EACH_TIME = ("run_id", "scored_at")
+"""Columns in which a day that is scored again differs."""
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -59,6 +62,9 @@ class Written(Protocol):
     @property
     def failures(self) -> Mapping[date, str]:
         """Days that could not be predicted, and why."""
+
+    def digest(self, ds: date) -> str:
+        """What was written of that day, whoever wrote it and when."""
 
     def publish(self, days: Collection[date]) -> int:
         """Show these days, in one commit, and forget the others. Returns the snapshot's id."""

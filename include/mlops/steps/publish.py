@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,6 +12,8 @@ from include.mlops.lake import staging
 from include.mlops.ledger.publications import Publication
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
+from include.mlops.steps.dependents import stale_dependents
+from include.mlops.steps.incomplete import tell_incomplete
 from include.mlops.steps.ingest import Ingested, ingest, require_meaning
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
@@ -43,22 +45,32 @@ def publish(platform: Platform, group: FeatureGroup, ingested: Ingested, validat
         with spark_failures(f"publishing {group.name}", "run the partition again"):
             snapshot_id = staging.publish(platform.lake, platform.spark, ingested.staged, validated.passed)
         rows = {ds: ingested.rows()[ds] for ds in validated.passed}
-        _record(platform, group, ingested, rows, snapshot_id)
+        _record(platform, group, ingested, rows, validated.digests, snapshot_id)
+        tell_incomplete(platform, group, max(rows), ingested.inputs[max(rows)])
         log.info("published %s: %d day(s), %d rows", group.table, len(rows), sum(rows.values()))
+        for one in stale_dependents(platform, group, Interval(min(rows), max(rows))):
+            log.warning("%s", one.line())
     if validated.failures:
         raise PartitionsFailed(f"publish {group.name}", validated.failures)
     return Published(group.name, rows, ingested.quarantined, snapshot_id)
 
 
 def ingest_interval(
-    platform: Platform, group: FeatureGroup, interval: Interval, run_id: str, *, restated: str = ""
+    platform: Platform,
+    group: FeatureGroup,
+    interval: Interval,
+    run_id: str,
+    *,
+    restated: str = "",
+    overdue: bool = False,
 ) -> Published:
     """Ingest, validate and publish: the whole chain of a feature group over an interval.
 
     `restated` says why rows may be published under the same version although their meaning changed; the new meaning is
-    declared once some of them are visible, so a restatement that fails leaves the old one in force.
+    declared once some of them are visible, so a restatement that fails leaves the old one in force. `overdue`: see
+    `ingest`.
     """
-    ingested = ingest(platform, group, interval, run_id, restated=restated)
+    ingested = ingest(platform, group, interval, run_id, restated=restated, overdue=overdue)
     return publish(platform, group, ingested, validate(platform, group, ingested))
 
 
@@ -73,7 +85,12 @@ def of_another_meaning(platform: Platform, group: FeatureGroup) -> list[date]:
 
 
 def _record(
-    platform: Platform, group: FeatureGroup, ingested: Ingested, rows: dict[date, int], snapshot_id: int
+    platform: Platform,
+    group: FeatureGroup,
+    ingested: Ingested,
+    rows: dict[date, int],
+    digests: Mapping[date, str],
+    snapshot_id: int,
 ) -> None:
     record = platform.ledger.publications
     if ingested.restated or record.meaning(group.table) != ingested.meaning:
@@ -88,7 +105,8 @@ def _record(
             run_id=ingested.run_id,
             snapshot_id=snapshot_id,
             quarantined=ingested.quarantined.get(ds, 0),
-            inputs=ingested.inputs,
+            inputs=ingested.inputs[ds],
+            digest=digests.get(ds),
         )
         for ds, count in rows.items()
         if ds not in replaced

@@ -66,11 +66,12 @@ def _broken(
     platform: Platform, group: FeatureGroup, ds: date, total: int, bad: Mapping[str, int]
 ) -> UnreadableFile | QuarantineLimit | None:
     url = address(platform.settings, group, ds)
-    promised = promised_rows(url) if group.source.format == "parquet" else max(total, 1)
+    least = 0 if group.source.empty == "allow" else 1
+    promised = promised_rows(url) if group.source.format == "parquet" else least
     if total < promised:
         return UnreadableFile(f"expected {promised} rows or more in {url}, Spark could read {total}; land it again")
     malformed = sum(bad.values())
-    if malformed / total <= group.quarantine.limit:
+    if malformed <= group.quarantine.limit * total:
         return None
     most = ", ".join(f"{n} x {reason}" for reason, n in sorted(bad.items(), key=lambda item: -item[1])[:3])
     return QuarantineLimit(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from include.mlops.errors import NoLiveVersion, NotReady, PartitionsFailed, ScoreGateFailed
 from include.mlops.lake.views import ensure_latest
@@ -55,20 +56,20 @@ def score(
     live for them.
     """
     days, failures = _serving(platform, model, interval, version)
-    expected = _published_rows(platform, model, days)
+    features = _published(platform, model, days)
     passed: dict[date, ScoreSummary] = {}
     if days:
         keys = platform.specs.group(model.features.group).keys
         job = Job(model.predictions, keys, days, model.scoring.min_distinct, run_id, datetime.now(UTC), sample)
         if sample is None:
-            written = _write(platform, model, job, sum(expected.values()))
-            passed, refused = _judged(model, job, written.summaries, written.failures, expected)
+            written = _write(platform, model, job, sum(day.rows for day in features.values()))
+            passed, refused = _judged(model, job, written.summaries, written.failures, features)
             if passed:
-                _record(platform, model, job, passed, written.publish(passed))
+                _publish(platform, model, job, passed, written, features)
             else:
                 written.discard()
         else:
-            passed, refused = _judged(model, job, *summarise_in_process(platform.lake, job), expected=None)
+            passed, refused = _judged(model, job, *summarise_in_process(platform.lake, job), features=None)
         failures |= refused
     if failures:
         raise PartitionsFailed(f"score {model.name}", failures)
@@ -113,13 +114,13 @@ def _live(platform: Platform, model: Model, ds: date) -> int:
     return found
 
 
-def _published_rows(platform: Platform, model: Model, days: Mapping[date, Serving]) -> dict[date, int]:
-    """Rows of each day's features as published. Raises NotReady naming the days whose features are not."""
-    found: dict[date, int] = {}
+def _published(platform: Platform, model: Model, days: Mapping[date, Serving]) -> dict[date, Publication]:
+    """Each day's features as published. Raises NotReady naming the days whose features are not."""
+    found: dict[date, Publication] = {}
     for table in sorted({serving.features for serving in days.values()}):
         read = [ds for ds, serving in days.items() if serving.features == table]
         published = platform.ledger.publications.over(table, Interval(min(read), max(read)))
-        found |= {ds: published[ds].rows for ds in read if ds in published}
+        found |= {ds: published[ds] for ds in read if ds in published}
     missing = [f"{days[ds].features} of {ds}" for ds in sorted(days) if ds not in found]
     if missing:
         raise NotReady(f"score {model.name} {Interval(min(days), max(days))}", missing)
@@ -154,14 +155,14 @@ def _judged(
     job: Job,
     summaries: Mapping[date, ScoreSummary],
     failures: Mapping[date, str],
-    expected: Mapping[date, int] | None,
+    features: Mapping[date, Publication] | None,
 ) -> tuple[dict[date, ScoreSummary], dict[date, str]]:
-    """The days that pass the gate, and why the others do not. A sample has no number of rows to be `expected`."""
+    """The days that pass the gate, and why the others do not. A sample need not have the rows of `features`."""
     passed: dict[date, ScoreSummary] = {}
     refused = dict(failures)
     gate = model.scoring
     for ds, found in summaries.items():
-        rows = found.rows if expected is None else expected[ds]
+        rows = found.rows if features is None else features[ds].rows
         reasons = refusals(found, rows, gate.minimum, gate.maximum, gate.min_distinct)
         if not reasons:
             passed[ds] = found
@@ -174,7 +175,16 @@ def _judged(
     return passed, refused
 
 
-def _record(platform: Platform, model: Model, job: Job, passed: Mapping[date, ScoreSummary], snapshot: int) -> None:
+def _publish(
+    platform: Platform,
+    model: Model,
+    job: Job,
+    passed: Mapping[date, ScoreSummary],
+    written: Written,
+    features: Mapping[date, Publication],
+) -> None:
+    digests = {ds: written.digest(ds) for ds in passed}
+    snapshot = written.publish(passed)
     meaning = model_meaning(model)
     platform.ledger.publications.record(
         Publication(
@@ -184,9 +194,10 @@ def _record(platform: Platform, model: Model, job: Job, passed: Mapping[date, Sc
             meaning=meaning,
             run_id=job.run_id,
             snapshot_id=snapshot,
-            inputs={job.days[ds].features: {"snapshot_id": job.days[ds].snapshot}},
+            inputs=_inputs(job.days[ds], features[ds]),
             version=job.days[ds].record.number,
             in_sample=job.days[ds].saw(ds),
+            digest=digests[ds],
         )
         for ds, found in passed.items()
     )
@@ -195,3 +206,8 @@ def _record(platform: Platform, model: Model, job: Job, passed: Mapping[date, Sc
         platform.ledger.monitoring.record(model.name, ds, "score", values, job.days[ds].record.number, job.run_id)
     rows = sum(found.rows for found in passed.values())
     log.info("scored %s, %d day(s) from %s to %s: %d rows", model.name, len(passed), min(passed), max(passed), rows)
+
+
+def _inputs(serving: Serving, read: Publication) -> dict[str, Any]:
+    """The features of the day: the snapshot that was read, and what it held of that day."""
+    return {serving.features: {"snapshot_id": serving.snapshot, "partitions": {str(read.ds): read.digest}}}

@@ -9,20 +9,25 @@ from datetime import date
 import pyarrow as pa
 
 from include.mlops.errors import FeaturesUnusable
+from include.mlops.lake.digest import Digest
 from include.mlops.lake.drafts import Draft
 from include.mlops.lake.lake import Lake
 from include.mlops.learner.profile import drawn
 from include.mlops.learner.scoring import Tally
 from include.mlops.policy.scoring import ScoreSummary
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.predictions import Job
+from include.mlops.steps.predictions import EACH_TIME, Job
 
 
 @dataclass(frozen=True)
 class WrittenInProcess:
     summaries: dict[date, ScoreSummary]
     failures: dict[date, str]
+    digests: dict[date, Digest]
     draft: Draft
+
+    def digest(self, ds: date) -> str:
+        return self.digests[ds].text()
 
     def publish(self, days: Collection[date]) -> int:
         return self.draft.publish(days)
@@ -34,8 +39,10 @@ class WrittenInProcess:
 def write_in_process(lake: Lake, job: Job) -> WrittenInProcess:
     """Predict day by day; no more than a batch is held. A day with unusable features fails alone."""
     draft = Draft(lake, job.table)
+    digests = {ds: Digest(without=EACH_TIME) for ds in job.days}
     try:
-        return WrittenInProcess(*_each_day(lake, job, draft.write), draft)
+        found = _each_day(lake, job, lambda ds, batches: draft.write(ds, digests[ds].watch(batches)))
+        return WrittenInProcess(*found, digests, draft)
     except BaseException:
         draft.discard()
         raise

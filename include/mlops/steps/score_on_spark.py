@@ -12,13 +12,15 @@ from pyspark.sql import functions as F
 
 from include.mlops.compute.executors import send_code, send_file
 from include.mlops.errors import FeaturesUnusable
+from include.mlops.lake.digest import digest
 from include.mlops.lake.lake import Lake
 from include.mlops.lake.schema import SPARK_TYPES
 from include.mlops.lake.staging import Staged, frame, publish, stage
 from include.mlops.learner.scoring import on_executor
 from include.mlops.policy.scoring import ScoreSummary
+from include.mlops.spec.interval import Interval
 from include.mlops.spec.tasks import SCORE
-from include.mlops.steps.predictions import Job
+from include.mlops.steps.predictions import EACH_TIME, Job
 from include.mlops.steps.score_in_process import predicted
 from include.mlops.steps.spark_failures import spark_failures
 
@@ -34,6 +36,13 @@ class WrittenOnSpark:
     lake: Lake
     spark: SparkSession
     staged: Staged
+
+    def digest(self, ds: date) -> str:
+        """Read back in process, a batch at a time."""
+        if not self.staged.rows[ds]:
+            return digest([])
+        batches = self.lake.batches(self.staged.table, Interval.day(ds), snapshot_id=self.staged.snapshot_id)
+        return digest(batches, without=EACH_TIME)
 
     def publish(self, days: Collection[date]) -> int:
         with spark_failures(f"publishing {self.staged.table}", "score the days again"):

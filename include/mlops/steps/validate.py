@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from include.mlops.alerts.alert import Alert
 from include.mlops.errors import SpecError, ValidationFailed
+from include.mlops.lake.digest import digest
 from include.mlops.lake.staging import staged_day
 from include.mlops.ledger.publications import Validation
 from include.mlops.spec.feature_group import Expectation, FeatureGroup
@@ -35,6 +36,8 @@ class Validated:
     failures: dict[date, str]
     warnings: int
     report: str
+    digests: dict[date, str] = field(default_factory=dict)
+    """Of the rows of each staged day."""
 
 
 def validate(platform: Platform, group: FeatureGroup, ingested: Ingested) -> Validated:
@@ -42,10 +45,13 @@ def validate(platform: Platform, group: FeatureGroup, ingested: Ingested) -> Val
     rows = ingested.rows()
     interval = Interval(min([*rows, *ingested.failures]), max([*rows, *ingested.failures]))
     results: list[Validation] = []
+    digests: dict[date, str] = {}
     if ingested.staged:
         judge = _Judge(group)
         for ds in sorted(rows):
-            results += judge(staged_day(platform.lake, ingested.staged, ds).to_pandas(), ds, ingested.run_id)
+            staged = staged_day(platform.lake, ingested.staged, ds)
+            digests[ds] = digest(staged.to_batches())
+            results += judge(staged.to_pandas(), ds, ingested.run_id)
     platform.ledger.publications.record_validations(results)
     report = write_report(
         platform.settings,
@@ -70,7 +76,7 @@ def validate(platform: Platform, group: FeatureGroup, ingested: Ingested) -> Val
         _tell_warnings(platform, group, [w for w in warnings if w.ds == interval.last], report)
     counts = len(passed), len(failures), len(warnings)
     log.info("validated %s %s: %d passed, %d failed, %d warnings", group.name, interval, *counts)
-    return Validated(passed, failures, len(warnings), report)
+    return Validated(passed, failures, len(warnings), report, digests)
 
 
 class _Judge:

@@ -36,10 +36,12 @@ keys: [sensor, slot]
 event_time: at
 available_at: known_at
 first_partition: 2013-03-01
-schedule: {{start: 2013-03-05, delay: {delay}d}}
+schedule: {{start: 2013-03-05, delay: {delay}d, late: {late}}}
 quarantine: {{limit: {limit}}}
+restatement: {restatement}
 source:
   format: {format}
+  empty: {empty}
   path: "{name}/{{ds}}.{format}"
   columns: {{sensor: string, slot: int, at: timestamp, value: double, note: string, known_at: timestamp}}
 reads: {{{reads}}}
@@ -94,7 +96,8 @@ class Bundle:
         self._write(self.plans, text, {"reads": reads, "publishes": publishes, **changes})
 
     def _write(self, name: str, transform: str, changes: dict[str, Any]) -> None:
-        told = {"version": 1, "delay": 0, "limit": 0.2, "format": "csv", "reads": "", "expectations": "  []", **changes}
+        told = {"version": 1, "delay": 0, "limit": 0.2, "format": "csv", "reads": "", "expectations": "  []"}
+        told |= {"late": "fail", "empty": "fail", "restatement": "mark", **changes}
         folder = self.settings.specs / "feature_groups" / name
         folder.mkdir(parents=True, exist_ok=True)
         told["expectations"] = indent(dedent(told["expectations"]).strip("\n"), "  ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -29,12 +30,18 @@ def _landed(bundle: Bundle) -> Bundle:
 
 
 def _records(bundle: Bundle) -> list[tuple[Any, ...]]:
-    """What the ledger says of the plans, but for the run, the commit and the group's own name."""
-    published = bundle.published(bundle.plans, FIRST, LAST).values()
-    return [
-        (one.ds, one.rows, one.quarantined, [told["lag"] for told in one.inputs.values()])
-        for one in sorted(published, key=lambda one: one.ds)
+    """What the ledger says of both groups, but for the run, the commits and the bundle's own names."""
+    published = [
+        one
+        for name, first in ((bundle.readings, day(5)), (bundle.plans, FIRST))
+        for _, one in sorted(bundle.published(name, first, LAST).items())
     ]
+    return [(one.ds, one.rows, one.quarantined, one.digest, _made_from(one, bundle)) for one in published]
+
+
+def _made_from(one: Any, bundle: Bundle) -> Any:
+    inputs = json.loads(json.dumps(one.inputs).replace(bundle.mark, ""))
+    return [(name, {**told, "snapshot_id": 0, "modified": 0}) for name, told in inputs.items()]
 
 
 def _set_aside(bundle: Bundle) -> list[tuple[Any, ...]]:

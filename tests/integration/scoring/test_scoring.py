@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from include.mlops.errors import MlopsError, NotReady, PartitionsFailed
+from include.mlops.lake.digest import digest
 from include.mlops.lake.views import latest
 from include.mlops.learner.predict import Predictor, load
 from include.mlops.spec.load import Specs
@@ -55,7 +56,12 @@ def test_each_row_says_version_run_and_time_and_each_publication_what_it_was_mad
     published = world.platform.ledger.publications.over(world.model.predictions, days(16, 16))[day(16)]
     assert (published.rows, published.version, published.run_id) == (A_DAY, 1, "night-16")
     assert published.snapshot_id == world.platform.lake.snapshot(world.model.predictions)
-    assert published.inputs == {FLIGHTS.table: {"snapshot_id": world.platform.lake.snapshot(FLIGHTS.table)}}
+    assert published.inputs == {
+        FLIGHTS.table: {
+            "snapshot_id": world.platform.lake.snapshot(FLIGHTS.table),
+            "partitions": {str(day(16)): digest(flights(day(16)).to_batches())},
+        }
+    }
     metrics = world.platform.ledger.monitoring.metrics(world.model.name, "score")[day(16)]
     assert metrics["mean"] == pytest.approx(np.mean(rows["score"].to_pylist()))
 

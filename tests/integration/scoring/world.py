@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from include.mlops.lake.digest import digest
 from include.mlops.ledger.publications import Publication
 from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
@@ -143,7 +145,13 @@ class World:
         held = rows["ds"].to_pylist()
         ledger.publications.record(
             Publication(
-                group.table, ds, held.count(ds) if counted is None else counted, "meaning", "run", snapshot_id=snapshot
+                group.table,
+                ds,
+                held.count(ds) if counted is None else counted,
+                "meaning",
+                "run",
+                snapshot_id=snapshot,
+                digest=digest(rows.filter(pc.equal(rows["ds"], ds)).to_batches()),
             )
             for ds in published
         )
