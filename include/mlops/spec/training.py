@@ -179,7 +179,7 @@ class Training(Spec):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Training:
-        if faults := [*self._validation_faults(), *self._search_faults(), *self._booster_faults()]:
+        if faults := [*self._validation_faults(), *self._search_faults()]:
             raise Faults(faults)
         return self
 
@@ -209,12 +209,6 @@ class Training(Spec):
             if other := fixed.get(_ALIASES.get(name, name)):
                 message = f"is fixed by training.parameters.{other}; leave one of them out"
                 yield Fault(("training", "search", "space", name), message)
-
-    def _booster_faults(self) -> Iterator[Fault]:
-        wanting = [name for name in ("early_stopping", "monotone") if getattr(self, name)]
-        if self.parameters.get("booster") == "gblinear" and wanting:
-            message = f"gblinear has no trees, so it cannot have {' or '.join(wanting)}; leave out one or the other"
-            yield Fault(("training", "parameters", "booster"), message)
 
 
 def training_faults(
