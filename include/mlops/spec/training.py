@@ -45,8 +45,8 @@ class EarlyStopping(Spec):
 
 
 def _bound(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, found {value!r}")  # noqa: TRY004 (pydantic wants ValueError)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"expected a number, found {value!r}")
     return value
 
 
@@ -73,13 +73,12 @@ class Dimension(Spec):
 
     @model_validator(mode="after")
     def _sensible(self) -> Dimension:
-        written = self.model_fields_set
         if self.choices is not None:
-            if written != {"choices"} or len(self.choices) < 2:
+            if self.low is not None or self.high is not None or self.log or len(self.choices) < 2:
                 raise ValueError("expected at least two choices, and nothing beside them")
             return self
-        if not {"low", "high"} <= written:
-            raise ValueError(f"expected low and high, or choices, found {', '.join(sorted(written)) or 'neither'}")
+        if self.low is None or self.high is None:
+            raise ValueError("expected low and high, or choices; one of them is missing")
         if self.low >= self.high:
             raise ValueError(f"expected low below high, found {self.low:g} and {self.high:g}")
         if self.log and self.low <= 0:

@@ -101,7 +101,7 @@ def _fit_and_register(
     checkpoints = platform.registry.checkpoints(run, earlier, every) if every else None
     follow = _Rounds(model, run, progress)
     fitted = fit(training, holdout, planned.recipe, follow, parts.stops, checkpoints)
-    follow.end(fitted.rounds)
+    follow.end()
     predictor = load(fitted.model, planned.recipe.threads)
     metrics = evaluate(model.task, holdout.labels, predictor.predict(holdout.rows))
     log.info("%s as of %s on its holdout: %s", model.name, as_of, _shown(metrics))
@@ -152,10 +152,9 @@ class _Rounds:
             log.info("%s: %3.0f%%, round %d of %d, %s", self._model, share, number, self._rounds, _shown(metrics))
         self._tell(number, metrics)
 
-    def end(self, kept: int) -> None:
+    def end(self) -> None:
         """Boosting may have stopped early."""
         if self._newest < self._rounds:
-            log.info("%s: stopped after round %d, %d are kept", self._model, self._newest, kept)
             self._tell(self._rounds, {})
 
     def _tell(self, number: int, metrics: Mapping[str, float]) -> None:
