@@ -51,6 +51,7 @@ def plot(trials: Sequence[Trial], space: Mapping[str, Dimension], metric: str, *
     weight.barh(names, [shares[name] for name in names], color=_BLUE)
     weight.set(title="Importance of parameters (PED-ANOVA)", xlim=(0, 1))
     if not shares:
+        weight.set_axis_off()
         weight.text(0.5, 0.5, "too few trials to tell", ha="center", va="center", transform=weight.transAxes)
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=110)

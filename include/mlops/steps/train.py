@@ -102,7 +102,7 @@ def _fit_and_register(
     checkpoints = platform.registry.checkpoints(run, earlier, every) if every else None
     follow = _Rounds(model, run, progress)
     found = fitted(platform, planned.source, planned.recipe, planned.workers, parts, follow, checkpoints)
-    follow.end(found.rounds)
+    follow.end()
     predictor = load(found.model, planned.recipe.threads)
     predictions = predictor.predict(holdout.rows)
     metrics = evaluate(model.task, holdout.labels, predictions)
@@ -155,10 +155,9 @@ class _Rounds:
             log.info("%s: %3.0f%%, round %d of %d, %s", self._model, share, number, self._rounds, _shown(metrics))
         self._tell(number, metrics)
 
-    def end(self, kept: int) -> None:
+    def end(self) -> None:
         """Boosting may have stopped early."""
         if self._newest < self._rounds:
-            log.info("%s: stopped after round %d, %d are kept", self._model, self._newest, kept)
             self._tell(self._rounds, {})
 
     def _tell(self, number: int, metrics: Mapping[str, float]) -> None:

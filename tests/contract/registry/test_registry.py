@@ -20,8 +20,9 @@ import pytest
 from mlflow import MlflowClient
 
 from include.mlops.errors import MlopsError, ServiceUnavailable
-from include.mlops.learner.fit import Examples, Recipe, fit
+from include.mlops.learner.fit import Examples, fit
 from include.mlops.learner.predict import load
+from include.mlops.learner.recipe import Recipe
 from include.mlops.local.ports import free_port
 from include.mlops.registry.model_format import ModelArtifact
 from include.mlops.registry.registry import Registry

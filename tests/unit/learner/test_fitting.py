@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from include.mlops.errors import FeaturesUnusable, SettingsError, TrainingFailed
+from include.mlops.learner.boosting import Stopping
 from include.mlops.learner.evaluate import compare, evaluate
-from include.mlops.learner.fit import Examples, Fitted, Recipe, fit
+from include.mlops.learner.fit import Examples, Fitted, fit, weights
 from include.mlops.learner.predict import load, published
+from include.mlops.learner.recipe import Recipe
 
 RECIPE = Recipe(
     task="binary",
@@ -215,3 +217,56 @@ def test_a_file_that_is_no_model_of_ours_is_refused() -> None:
 def test_a_recipe_survives_its_dictionary() -> None:
     assert Recipe.from_dict(RECIPE.to_dict()) == RECIPE
     assert Recipe.from_dict(json.loads(json.dumps(OF_CLASSES.to_dict()))) == OF_CLASSES
+
+
+def test_balanced_weights_let_every_class_weigh_the_same_and_raise_the_scores_of_the_rare_one() -> None:
+    labels = np.array([0.0, 0.0, 0.0, 1.0])
+    np.testing.assert_allclose(weights(labels, "balanced"), [2 / 3, 2 / 3, 2 / 3, 2])
+    rare = Examples(TRAINING.rows, TRAINING.labels * (np.arange(len(TRAINING.labels)) % 4 == 0))
+    plain, balanced = (
+        load(_fit(replace(RECIPE, class_weight=weight), training=rare).model).predict(HOLDOUT.rows)
+        for weight in (None, "balanced")
+    )
+    assert balanced.mean() > plain.mean() + 0.1
+
+
+def test_weights_go_by_the_code_of_a_label_one_where_none_is_given() -> None:
+    np.testing.assert_array_equal(weights(np.array([2.0, 0.0, 1.0]), {0.0: 5.0, 2.0: 0.5}), [0.5, 5, 1])
+    assert weights(TRAINING.labels, None) is None
+
+
+def test_the_metrics_of_the_holdout_stay_unweighted() -> None:
+    seen: list[Mapping[str, float]] = []
+    fitted = fit(TRAINING, HOLDOUT, replace(RECIPE, class_weight={1.0: 9.0}), lambda _, metrics: seen.append(metrics))
+    judged = evaluate("binary", HOLDOUT.labels, load(fitted.model).predict(HOLDOUT.rows))
+    assert seen[-1]["log_loss"] == pytest.approx(judged["log_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("way", "sign"), [(1, 1), (-1, -1)])
+def test_a_monotone_prediction_only_rises_or_only_falls_with_its_column(way: int, sign: int) -> None:
+    random = np.random.default_rng(5)
+    wavy = Examples(TRAINING.rows, (np.sin(3 * TRAINING.rows["distance"].to_numpy()) > random.normal(size=3000)) * 1.0)
+    steps = pa.table({"carrier": ["AA"] * 200, "distance": np.linspace(-3, 3, 200), "hour": [3] * 200})
+    free, bound = (
+        np.diff(load(_fit(replace(RECIPE, rounds=30, monotone=monotone), training=wavy).model).predict(steps))
+        for monotone in ({}, {"distance": way})
+    )
+    assert (sign * free).min() < 0 < (sign * free).max()
+    assert (sign * bound).min() >= 0
+    assert (sign * bound).max() > 0
+
+
+def test_a_monotone_text_is_refused() -> None:
+    with pytest.raises(TrainingFailed, match=r"training.monotone: expected columns of numbers .* texts in carrier"):
+        _fit(replace(RECIPE, monotone={"carrier": 1}))
+
+
+def test_a_recipe_with_all_its_keys_survives_json_and_one_of_before_them_is_read() -> None:
+    full = replace(
+        RECIPE, early_stopping=Stopping(5, "roc_auc", True), class_weight={0.0: 1.0, 1.0: 5.0}, monotone={"hour": 1}
+    )
+    assert Recipe.from_dict(json.loads(json.dumps(full.to_dict()))) == full
+    balanced = replace(RECIPE, class_weight="balanced")
+    assert Recipe.from_dict(json.loads(json.dumps(balanced.to_dict()))) == balanced
+    old = {name: value for name, value in RECIPE.to_dict().items() if name in list(RECIPE.to_dict())[:7]}
+    assert Recipe.from_dict(old) == RECIPE

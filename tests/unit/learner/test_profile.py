@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from include.mlops.learner.fit import Examples, Recipe, fit
+from include.mlops.learner.fit import Examples, fit
 from include.mlops.learner.predict import load
 from include.mlops.learner.profile import draw, from_parquet, hashes, profile, to_parquet
+from include.mlops.learner.recipe import Recipe
 
 KEYS = ["carrier", "flight", "ds"]
 
