@@ -55,11 +55,6 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         return cls(**{**values, **{name: tuple(values.get(name, ())) for name in ("columns", "classes")}})
 
-    @property
-    def codes(self) -> tuple[float, ...]:
-        """The labels that there are; none where they are any number."""
-        return tuple(map(float, range(len(self.classes)))) or TASKS[self.task].label_values
-
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -177,15 +172,15 @@ def _require_examples(training: Examples, holdout: Examples, recipe: Recipe) -> 
             raise TrainingFailed(
                 f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
             )
-    _require_classes("training window", training.labels, recipe, len(recipe.codes))
-    _require_classes("holdout", holdout.labels, recipe, min(2, len(recipe.codes)))
+    names = np.array(recipe.classes or TASKS[recipe.task].classes)
+    _require_classes("training window", training.labels, names, len(names))
+    _require_classes("holdout", holdout.labels, names, min(2, len(names)))
 
 
-def _require_classes(part: str, labels: NDArray[np.float64], recipe: Recipe, least: int) -> None:
+def _require_classes(part: str, labels: NDArray[np.float64], names: NDArray[np.str_], least: int) -> None:
     """A model can only learn classes that it sees; what judges it may lack a rare one."""
-    there = np.isin(recipe.codes, labels)
+    there = np.isin(np.arange(len(names)), labels)
     if there.sum() < least:
-        names = np.array(recipe.classes or [f"{code:g}" for code in recipe.codes])
         raise TrainingFailed(
             f"expected at least {least} classes in the {part}, found only {', '.join(names[there])} "
             f"in {len(labels)} rows, none of {', '.join(names[~there])}; "

@@ -42,10 +42,10 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
         labels=Pinned(labels.table, tag, platform.lake.tag(labels.table, tag)),
         keys=group.keys,
         expression=str(model.label.expression),
-        classes=model.label.classes,
         task=model.task,
         window=window,
         holdout=holdout,
+        classes=model.label.classes,
     )
     return Plan(key, meaning, source, recipe)
 

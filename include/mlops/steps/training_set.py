@@ -38,10 +38,10 @@ class Source:
     labels: Pinned
     keys: tuple[str, ...]
     expression: str
-    classes: tuple[str, ...]
     task: str
     window: Interval
     holdout: Interval
+    classes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         days = {
@@ -55,7 +55,7 @@ class Source:
         window, holdout = (Interval(*map(date.fromisoformat, values[name])) for name in ("window", "holdout"))
         features, labelled = Pinned(**values["features"]), Pinned(**values["labels"])
         keys, classes = tuple(values["keys"]), tuple(values.get("classes", ()))
-        return cls(features, labelled, keys, values["expression"], classes, values["task"], window, holdout)
+        return cls(features, labelled, keys, values["expression"], values["task"], window, holdout, classes)
 
 
 @dataclass(frozen=True)
