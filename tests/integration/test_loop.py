@@ -125,7 +125,7 @@ def test_a_native_backfill_reaches_the_scores_and_acts_on_nothing(played: Played
         assert not [run for run in new if run.state == "failed"]
         return {run.key for run in new if run.state in FINISHED} == wanted
 
-    until(scored_again, 300, f"new score runs for {wanted}")
+    until(scored_again, 600, f"new score runs for {wanted}")
     assert _scores(played, interval) == before
     assert len(ledger.releases.decisions(MODEL)) == decisions
     assert len(played.platform.alerts.outbox()) == alerts

@@ -186,9 +186,9 @@ def require_labels(part: str, rows: int, there: NDArray[np.bool_], recipe: Recip
         raise TrainingFailed(
             f"expected labelled rows in the {part}, found none; are its labels published and not all null?"
         )
-    least = len(recipe.codes) if part == TRAINING else min(2, len(recipe.codes))
+    names = np.array(recipe.class_names)
+    least = len(names) if part == TRAINING else min(2, len(names))
     if there.sum() < least:
-        names = np.array(recipe.classes or [f"{code:g}" for code in recipe.codes])
         raise TrainingFailed(
             f"expected at least {least} classes in the {part}, found only {', '.join(names[there])} "
             f"in {rows} rows, none of {', '.join(names[~there])}; "

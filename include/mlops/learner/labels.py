@@ -87,11 +87,12 @@ def _require_fit(expression: Expression, values: Any, task: str) -> None:
         raise TrainingFailed(
             f"label '{expression}': expected finite numbers, found {int((~np.isfinite(known)).sum())} that are not"
         )
-    allowed = TASKS[task].label_values
-    if allowed and not np.isin(known, allowed).all():
-        other = known[~np.isin(known, allowed)][0]
-        numbers = " and ".join(f"{value:g}" for value in allowed)
+    wanted = TASKS[task]
+    codes = range(len(wanted.classes))
+    if codes and not np.isin(known, codes).all():
+        other = known[~np.isin(known, codes)][0]
+        numbers = " and ".join(map(str, codes))
         raise TrainingFailed(
-            f"label '{expression}': the task {task} expects true or false (or {numbers}), found {other:g}; "
+            f"label '{expression}': the task {task} expects {wanted.label} (or {numbers}), found {other:g}; "
             "compare with a bound, such as 'arr_delay > 15', or set task: regression"
         )

@@ -69,9 +69,17 @@ def brier(labels: Floats, scores: Floats) -> Weighted:
 
 
 def roc_auc_ovr(labels: Floats, scores: Floats) -> Weighted:
-    """The mean over classes of the chance that a row of the class scores higher for it than another row."""
+    """The mean over classes of the chance that a row of the class scores higher for it than another row.
+
+    Of classes that have rows.
+    """
     each = [roc_auc((labels == code).astype(np.float64), column) for code, column in enumerate(scores.T)]
-    return lambda weights: float(np.mean([value(weights) for value in each]))
+
+    def value(weights: Floats) -> float:
+        found = np.array([one(weights) for one in each])
+        return float(found[~np.isnan(found)].mean()) if not np.isnan(found).all() else float("nan")
+
+    return value
 
 
 def accuracy(labels: Floats, scores: Floats) -> Weighted:

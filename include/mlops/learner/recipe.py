@@ -69,9 +69,14 @@ class Recipe:
         return cls(**{**values, **read})
 
     @property
-    def codes(self) -> tuple[float, ...]:
-        """The labels that there are; none where they are any number."""
-        return tuple(map(float, range(len(self.classes)))) or TASKS[self.task].label_values
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of their codes, from 0; none where labels are values."""
+        return self.classes or TASKS[self.task].classes
+
+    @property
+    def codes(self) -> range:
+        """The labels that there are."""
+        return range(len(self.class_names))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

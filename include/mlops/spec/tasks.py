@@ -58,8 +58,8 @@ class Task:
     is taken unless a model names another.
 
     `metrics` are judged once on the holdout; `round_metrics` (ours: XGBoost's name) are followed while boosting.
-    `label_values` are the only ones that a label takes, where they are fixed, and `classes` their names; with
-    `named_classes` the specification names them, and the label's code is a place in that list. `plots` show a holdout.
+    A label's code is the place of its class in `classes`; with `named_classes` the specification gives that list, and
+    without either a label is a value. `plots` show a holdout.
     """
 
     label: str
@@ -67,7 +67,6 @@ class Task:
     metrics: Mapping[str, Metric]
     round_metrics: Mapping[str, str]
     plots: tuple[str, ...]
-    label_values: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()
     named_classes: bool = False
 
@@ -84,7 +83,6 @@ TASKS: Mapping[str, Task] = {
         },
         round_metrics={"log_loss": "logloss", "roc_auc": "auc"},
         plots=("roc_curve", "calibration"),
-        label_values=(0.0, 1.0),
         classes=("false", "true"),
     ),
     "multiclass": Task(

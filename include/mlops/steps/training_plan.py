@@ -50,10 +50,10 @@ def plan(platform: Platform, model: Model, as_of: date) -> Plan:
         labels=Pinned(labels.table, tag, platform.lake.tag(labels.table, tag)),
         keys=group.keys,
         expression=str(model.label.expression),
-        classes=model.label.classes,
         task=model.task,
         window=window,
         holdout=holdout,
+        classes=model.label.classes,
         validation=newest(window, stopping.validation) if stopping else None,
     )
     rows = sum(one.rows for one in platform.ledger.publications.over(features, both).values())

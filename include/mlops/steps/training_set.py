@@ -40,10 +40,10 @@ class Source:
     labels: Pinned
     keys: tuple[str, ...]
     expression: str
-    classes: tuple[str, ...]
     task: str
     window: Interval
     holdout: Interval
+    classes: tuple[str, ...] = ()
     validation: Interval | None = None
     """The newest days of the window, where they only say when to stop."""
 

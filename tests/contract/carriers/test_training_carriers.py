@@ -112,7 +112,7 @@ def test_what_a_task_may_not_hold_is_fitted_by_spark_and_profiled_by_a_sample(wo
 
 
 def test_several_workers_are_refused_what_one_is_refused(world: World, trained: Callable[..., Trained]) -> None:
-    with pytest.raises(TrainingFailed, match="expected at least 2 classes in the training window, found only 0"):
+    with pytest.raises(TrainingFailed, match="expected at least 2 classes in the training window, found only false"):
         trained(2, label={"group": "outcomes", "expression": "delay > 1000"})
     with pytest.raises(SettingsError, match=r"expected device: cpu with training.workers: 2, found cuda"):
         trained(2, training={**TRAINING, "device": "cuda"})

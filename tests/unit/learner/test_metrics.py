@@ -67,7 +67,9 @@ def test_classes_that_do_not_occur_count_neither_for_nor_against() -> None:
     assert found["balanced_accuracy"] == pytest.approx(
         theirs.balanced_accuracy_score(np.minimum(CODES, 1), CHANCES[:, :2].argmax(axis=1))
     )
-    assert np.isnan(found["roc_auc_ovr"])
+    areas = [theirs.roc_auc_score(np.minimum(CODES, 1) == code, CHANCES[:, code]) for code in (0, 1)]
+    assert found["roc_auc_ovr"] == pytest.approx(np.mean(areas))
+    assert np.isnan(evaluate("multiclass", np.zeros(500), CHANCES)["roc_auc_ovr"])
 
 
 @pytest.mark.parametrize("name", REGRESSION)
