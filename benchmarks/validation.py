@@ -177,7 +177,8 @@ def plain(settings: Settings, staged: Staged) -> dict[str, Any]:
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
-    from include.mlops.steps.validate import _always, _built, _observed
+    from include.mlops.steps.great_expectations_suite import as_built, as_verdict
+    from include.mlops.steps.judge import expectations_of
 
     group = feature_group(len(staged.rows))
     files = [task.file.file_path for task in Lake(settings).table(staged.table).scan().plan_files()]
@@ -190,14 +191,14 @@ def plain(settings: Settings, staged: Staged) -> dict[str, Any]:
         .getOrCreate()
     )
     spark.range(1).count()
-    expectations = (*_always(group), *group.expectations)
+    expectations = expectations_of(group)
     begun = time.perf_counter()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_spark("spark").add_dataframe_asset(group.name)
     batches = asset.add_batch_definition_whole_dataframe("partition")
     suite = gx.ExpectationSuite(
-        name=group.name, expectations=[_built(gx, group, one, number) for number, one in enumerate(expectations)]
+        name=group.name, expectations=[as_built(gx, group, one, number) for number, one in enumerate(expectations)]
     )
     verdicts: Verdicts = {}
     for ds in sorted(staged.rows):
@@ -205,8 +206,7 @@ def plain(settings: Settings, staged: Staged) -> dict[str, Any]:
         found = batches.get_batch({"dataframe": frame}).validate(suite)
         for result in found.results:
             one = expectations[result.expectation_config.meta["number"]]
-            told = _observed(result.result) if result.result else str(result.exception_info)[:500]
-            verdicts[f"{ds} {one.name} ({', '.join(one.columns) or 'table'})"] = bool(result.success), told
+            verdicts[f"{ds} {one.name} ({', '.join(one.columns) or 'table'})"] = as_verdict(result)
         frame.unpersist()
     return {"seconds": time.perf_counter() - begun, "verdicts": verdicts}
 
@@ -219,7 +219,11 @@ JUDGES: dict[str, Callable[[Settings, Staged], dict[str, Any]]] = {"validate": o
 
 def measured(judge: str, state: Path, staged: Staged) -> dict[str, Any]:
     """Run one judge in a fresh process: its seconds, those of the whole process, and the most memory it had."""
-    told = {"table": staged.table, "snapshot_id": staged.snapshot_id, "rows": {str(d): n for d, n in staged.rows.items()}}
+    told = {
+        "table": staged.table,
+        "snapshot_id": staged.snapshot_id,
+        "rows": {str(d): n for d, n in staged.rows.items()},
+    }
     answer = state / "answer.json"
     command = [sys.executable, __file__, "--judge", judge, "--state", str(state), "--staged", json.dumps(told)]
     begun = time.perf_counter()
