@@ -9,15 +9,10 @@ and in turns; what they decided is compared expectation by expectation.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +20,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
+import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import peers
 from include.mlops.lake.lake import Lake
 from include.mlops.lake.schema import PARTITION_COLUMNS
 from include.mlops.lake.staging import Staged
@@ -105,19 +102,19 @@ def trips(ds: date, rows: int, first: int) -> pa.Table:
     def some(values: np.ndarray[Any, Any], share_null: float) -> pa.Array:
         return pa.array(values, mask=rng.random(rows) < share_null)
 
-    texts = pa.compute.utf8_lpad(pa.array(number).cast("string"), 8, "0")
+    texts = pc.utf8_lpad(pa.array(number).cast("string"), 8, "0")
     initials = pa.array(np.where(rng.random(rows) < 0.001, "t", "T"))
-    planes = pa.compute.binary_join_element_wise("N", pa.array(rng.integers(90, 9999, rows)).cast("string"), "")
+    planes = pc.binary_join_element_wise("N", pa.array(rng.integers(90, 9999, rows)).cast("string"), "")
     departs = datetime.combine(ds, datetime.min.time(), UTC).timestamp() * 1e6 + rng.integers(0, 86_400, rows) * 1e6
     arrives = departs + rng.integers(-1, 36_000, rows) * 1e6
     moments = pa.timestamp("us", "UTC")
     columns: dict[str, Any] = {
         "trip": number,
-        "ticket": pa.compute.binary_join_element_wise(initials, texts, ""),
+        "ticket": pc.binary_join_element_wise(initials, texts, ""),
         "carrier": chosen(CARRIERS),
         "origin": chosen(["EWR", "JFK", "LGA"]),
         "dest": chosen(DESTINATIONS),
-        "plane": pa.compute.if_else(pa.array(rng.random(rows) < 0.05), None, planes),
+        "plane": pc.if_else(pa.array(rng.random(rows) < 0.05), None, planes),
         "status": chosen(["planned", "flown", "cancelled", "lost"], [0.3, 0.599, 0.1, 0.001]),
         "flight": rng.integers(1, 9999, rows).astype("int32"),
         "seats": rng.integers(50, 400, rows).astype("int32"),
@@ -151,25 +148,25 @@ def stage(settings: Settings, rows: int, days: int) -> Staged:
 # ---------------------------------------------------------------- the two that judge; each in its own process
 
 
-def ours(settings: Settings, staged: Staged) -> dict[str, Any]:
+def _step(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     from include.mlops.spec.load import Specs
     from include.mlops.steps.ingest import Ingested
     from include.mlops.steps.platform import Platform
     from include.mlops.steps.validate import validate
 
+    staged = _staged(told)
     group = feature_group(len(staged.rows))
-    platform = Platform(settings, Specs({group.name: group}, {}))
+    platform = Platform(Settings(state=state), Specs({group.name: group}, {}))
     assert platform.ledger
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), _spent()
     validate(platform, group, Ingested(group.name, staged, {}, {}, {}, "", "benchmark"))
-    seconds = time.perf_counter() - begun
+    took = {"seconds": time.perf_counter() - begun, "cpu": _spent() - spent}
     found = [r for ds in sorted(staged.rows) for r in platform.ledger.publications.validations(group.table, ds)]
-    # The ledger keeps those of earlier runs too; the newest stand last.
-    verdicts = {f"{r.ds} {r.expectation} ({r.target})": (r.success, r.observed) for r in found}
-    return {"seconds": seconds, "verdicts": verdicts}
+    # The ledger keeps those of earlier turns too; the newest stand last.
+    return {**took, "verdicts": {_named(r.ds, r.expectation, r.target): (r.success, r.observed) for r in found}}
 
 
-def plain(settings: Settings, staged: Staged) -> dict[str, Any]:
+def _plain(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     """What a team would write with Great Expectations' own Spark data source, on the table's files."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
@@ -180,6 +177,7 @@ def plain(settings: Settings, staged: Staged) -> dict[str, Any]:
     from include.mlops.steps.great_expectations_suite import as_built, as_verdict
     from include.mlops.steps.judge import expectations_of
 
+    staged, settings = _staged(told), Settings(state=state)
     group = feature_group(len(staged.rows))
     files = [task.file.file_path for task in Lake(settings).table(staged.table).scan().plan_files()]
     spark = (
@@ -192,74 +190,44 @@ def plain(settings: Settings, staged: Staged) -> dict[str, Any]:
     )
     spark.range(1).count()
     expectations = expectations_of(group)
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), _spent()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_spark("spark").add_dataframe_asset(group.name)
     batches = asset.add_batch_definition_whole_dataframe("partition")
-    suite = gx.ExpectationSuite(
-        name=group.name, expectations=[as_built(gx, group, one, number) for number, one in enumerate(expectations)]
-    )
+    built = [as_built(gx, group, one, number) for number, one in enumerate(expectations)]
+    suite = gx.ExpectationSuite(name=group.name, expectations=built)
     verdicts: Verdicts = {}
     for ds in sorted(staged.rows):
         frame = spark.read.parquet(*files).where(F.col("ds") == F.lit(ds))
-        found = batches.get_batch({"dataframe": frame}).validate(suite)
-        for result in found.results:
+        for result in batches.get_batch({"dataframe": frame}).validate(suite).results:
             one = expectations[result.expectation_config.meta["number"]]
-            verdicts[f"{ds} {one.name} ({', '.join(one.columns) or 'table'})"] = as_verdict(result)
+            verdicts[_named(ds, one.name, ", ".join(one.columns) or "table")] = as_verdict(result)
         frame.unpersist()
-    return {"seconds": time.perf_counter() - begun, "verdicts": verdicts}
+    return {"seconds": time.perf_counter() - begun, "cpu": _spent() - spent, "verdicts": verdicts}
 
 
-JUDGES: dict[str, Callable[[Settings, Staged], dict[str, Any]]] = {"validate": ours, "plain GX on Spark": plain}
+def _spent() -> float:
+    """Seconds of CPU that this process and its children took: what a busy machine does not change."""
+    here = psutil.Process()
+    times = [one.cpu_times() for one in (here, *here.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
-# ---------------------------------------------------------------- measuring
-
-
-def measured(judge: str, state: Path, staged: Staged) -> dict[str, Any]:
-    """Run one judge in a fresh process: its seconds, those of the whole process, and the most memory it had."""
-    told = {
-        "table": staged.table,
-        "snapshot_id": staged.snapshot_id,
-        "rows": {str(d): n for d, n in staged.rows.items()},
-    }
-    answer = state / "answer.json"
-    command = [sys.executable, __file__, "--judge", judge, "--state", str(state), "--staged", json.dumps(told)]
-    begun = time.perf_counter()
-    child = subprocess.Popen(command, stdout=answer.with_suffix(".log").open("w"), stderr=subprocess.STDOUT)
-    peak, done = [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            peak[0] = max(peak[0], _memory(child.pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    code = child.wait()
-    done.set()
-    watcher.join()
-    if code:
-        raise SystemExit(f"{judge} failed, see {answer.with_suffix('.log')}")
-    return {**json.loads(answer.read_text()), "process": time.perf_counter() - begun, "bytes": peak[0]}
-
-
-def _memory(pid: int) -> int:
-    """Bytes that a process and its children hold."""
-    total = 0
-    try:
-        process = psutil.Process(pid)
-        for one in (process, *process.children(recursive=True)):
-            total += one.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass
-    return total
-
-
-def judge_here(judge: str, state: Path, told: dict[str, Any]) -> None:
+def _staged(told: dict[str, Any]) -> Staged:
     rows = {date.fromisoformat(day): count for day, count in told["rows"].items()}
-    answer = JUDGES[judge](Settings(state=state), Staged(told["table"], "benchmark", told["snapshot_id"], rows))
-    (state / "answer.json").write_text(json.dumps(answer))
+    return Staged(told["table"], "benchmark", told["snapshot_id"], rows)
+
+
+def _named(ds: date, expectation: str, target: str) -> str:
+    return f"{ds} {expectation} ({target})"
+
+
+STEP, PLAIN = "validate", "plain GX on Spark"
+PEERS: dict[str, peers.Peer] = {STEP: _step, PLAIN: _plain}
+
+
+# ---------------------------------------------------------------- comparing
 
 
 def differences(mine: Verdicts, other: Verdicts) -> tuple[list[str], list[str]]:
@@ -283,67 +251,41 @@ def _counts(observed: str) -> Any:
         return observed.partition(" otherwise")[0]
 
 
-def compared(state: Path, rows: int, days: int, repeat: int) -> dict[str, Any]:
-    staged = stage(Settings(state=state), rows, days)
-    runs: dict[str, list[dict[str, Any]]] = {judge: [] for judge in JUDGES}
-    for _ in range(repeat):
-        for judge in JUDGES:
-            runs[judge].append(measured(judge, state, staged))
-    mine = runs["validate"][-1]["verdicts"]
-    verdicts, observed = differences(mine, runs["plain GX on Spark"][-1]["verdicts"])
-    return {
-        "rows": rows,
-        "days": days,
-        "expectations": len(mine) // days,
-        "not met": sum(not met for met, _ in mine.values()),
-        "other verdicts": verdicts,
-        "other observations": observed,
-        "judges": {
-            judge: {
-                "seconds": [round(one["seconds"], 2) for one in found],
-                "process": [round(one["process"], 2) for one in found],
-                "bytes": [one["bytes"] for one in found],
-            }
-            for judge, found in runs.items()
-        },
-    }
-
-
-def show(result: dict[str, Any]) -> None:
-    print(f"\n{result['rows']:,} rows in {result['days']} day(s), {result['expectations']} expectations a day")
-    print(f"{'':22}{'judging':>10}{'ratio':>8}{'process':>10}{'ratio':>8}{'memory':>10}")
-    peer = result["judges"]["plain GX on Spark"]
-    for judge, found in result["judges"].items():
-        shown = ""
-        for key in ("seconds", "process"):
-            seconds, base = statistics.median(found[key]), statistics.median(peer[key])
-            shown += f"{seconds:>8.1f} s{seconds / base:>8.2f}"
-        print(f"{judge:22}{shown}{max(found['bytes']) / 2**30:>6.1f} GiB")
-    same = "the same verdicts" if not result["other verdicts"] else f"{len(result['other verdicts'])} OTHER VERDICTS"
-    print(f"{same}, {result['not met']} not met; counts or values differ in {len(result['other observations'])}")
-    for line in [*result["other verdicts"], *result["other observations"]]:
-        print(f"  {line}")
+def compared(state: Path, days: int, options: argparse.Namespace) -> dict[str, Any]:
+    staged = stage(Settings(state=state), options.rows, days)
+    rows = {str(day): count for day, count in staged.rows.items()}
+    told = {"table": staged.table, "snapshot_id": staged.snapshot_id, "rows": rows}
+    runs = peers.compare(__file__, list(PEERS), options, state, told)
+    verdicts = {name: [one.pop("verdicts") for one in found][-1] for name, found in runs.items()}
+    result: dict[str, Any] = {"rows": options.rows, "days": days, "runs": runs}
+    peers.show(
+        f"{options.rows:,} rows in {days} day(s), 25 expectations a day", runs, next(reversed(runs)), options.rows
+    )
+    cpu = {name: statistics.median(one["cpu"] for one in found) for name, found in runs.items()}
+    print(f"{'CPU seconds':34}{', '.join(f'{name} {seconds:.1f}' for name, seconds in cpu.items())}")
+    if len(verdicts) == len(PEERS):
+        other, observed = differences(verdicts[STEP], verdicts[PLAIN])
+        failed = sum(not met for met, _ in verdicts[STEP].values())
+        result |= {"not met": failed, "other verdicts": other, "other observations": observed}
+        print(
+            f"{len(verdicts[STEP])} verdicts, {failed} not met; {len(other)} differ; "
+            f"counts or values differ in {len(observed)}"
+        )
+        print("".join(f"  {line}\n" for line in (*other, *observed)), end="")
+    return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser = peers.arguments(__doc__ or "", 5_000_000)
     parser.add_argument("--days", type=int, nargs="+", default=[1, 5], help="spread the rows over that many partitions")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    for internal in ("--judge", "--state", "--staged"):
-        parser.add_argument(internal, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.judge:
-        judge_here(given.judge, Path(given.state), json.loads(given.staged))
+    options = parser.parse_args()
+    if peers.answer_as_peer(PEERS, options):
         return
     results = []
-    for days in given.days:
-        with tempfile.TemporaryDirectory() as folder:
-            results.append(compared(Path(folder), given.rows, days, given.repeat))
-        show(results[-1])
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=2))
+    for days in options.days:
+        with peers.state_folder() as folder:
+            results.append(compared(Path(folder), days, options))
+    peers.keep(options, {"results": results})
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from include.mlops.spec.feature_group import Expectation
 
 Arguments = Mapping[str, Any]
-_EXACT = 2**53  # up to here a float holds each whole number; Great Expectations makes floats of all bounds
+_EXACT = 2**53  # below it a float holds each whole number; Great Expectations makes floats of all bounds
 _NUMBERS = frozenset({"int", "long", "double"})
 _COUNTED = frozenset({"string", "int", "long", "boolean", "date", "timestamp"})  # pandas hashes 0.0 and -0.0 as one
 
@@ -66,7 +66,7 @@ def judged(expectation: Expectation, table: pa.Table) -> Verdict:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _EXACT
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _EXACT
 
 
 def _whole(value: Any) -> bool:
@@ -202,8 +202,8 @@ def _matches(values: pa.ChunkedArray, arguments: Arguments) -> pa.ChunkedArray:
 def _pairs(compare: Callable[..., pa.ChunkedArray]) -> Callable[[pa.Table, Arguments], Verdict]:
     def judge(table: pa.Table, arguments: Arguments) -> Verdict:
         rows = table.select([arguments["column_A"], arguments["column_B"]])
-        numbers = pa.types.is_integer(rows.schema[0].type) or pa.types.is_floating(rows.schema[0].type)
-        a, b = (_floats(column) if numbers else column for column in rows.columns)
+        fractions = any(pa.types.is_floating(kind) for kind in rows.schema.types)
+        a, b = (_floats(column) if fractions else column for column in rows.columns)
         met = pc.fill_null(compare(a, b, arguments), fill_value=False)  # nothing is greater than, or equal to, a null
         missing = {"both_values_are_missing": pc.and_, "either_value_is_missing": pc.or_}
         ignores = missing.get(arguments.get("ignore_row_if", "both_values_are_missing"))
@@ -232,19 +232,23 @@ def _left_out(met: pa.ChunkedArray, ignored: pa.ChunkedArray) -> pa.ChunkedArray
 
 def _once(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     """For each row whether no other has the same values; nulls are the same."""
-    codes, size = _codes(columns[0])
-    for column in columns[1:]:
+    rows = pa.table(list(columns), [str(number) for number in range(len(columns))])
+    if rows.group_by(rows.column_names).aggregate([]).num_rows == rows.num_rows:
+        return pa.chunked_array([pa.repeat(pa.scalar(value=True), rows.num_rows)])
+    codes, size = np.zeros(rows.num_rows, np.int64), 1
+    for column in columns:
         more, base = _codes(column)
-        codes, size = _codes(pa.chunked_array([codes.astype(np.int64) * base + more]))
+        codes, size = _codes(pa.chunked_array([codes * base + more]))
     return pa.chunked_array([pa.array(np.bincount(codes, minlength=size)[codes] == 1)])
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray[Any, Any], int]:
     """A number for each row, the same for the same value, and how many there are."""
-    encoded = column.dictionary_encode().unify_dictionaries()
-    size = len(encoded.chunk(0).dictionary) if encoded.num_chunks else 0
-    codes = [pc.fill_null(chunk.indices, size).to_numpy() for chunk in encoded.chunks]  # nulls are one more value
-    return np.concatenate([np.empty(0, np.int32), *codes]), size + 1
+    if pa.types.is_string(column.type):
+        column = column.cast(pa.large_string())  # whose texts fit one array however many they are
+    encoded = column.combine_chunks().dictionary_encode()
+    size = len(encoded.dictionary)
+    return pc.fill_null(encoded.indices, size).to_numpy().astype(np.int64), size + 1  # nulls are one more value
 
 
 # ---------------------------------------------------------------- of a whole column
