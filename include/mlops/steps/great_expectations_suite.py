@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.mlops.errors import SpecError
 from include.mlops.spec.feature_group import Expectation, FeatureGroup
-from include.mlops.steps.arrow_expectations import Verdict
+from include.mlops.steps.arrow_verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

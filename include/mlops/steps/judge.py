@@ -10,7 +10,8 @@ import pyarrow as pa
 from include.mlops.lake.schema import PARTITION_COLUMNS
 from include.mlops.ledger.publications import Validation
 from include.mlops.spec.feature_group import Expectation, FeatureGroup
-from include.mlops.steps.arrow_expectations import Verdict, covers, judged
+from include.mlops.steps.arrow_expectations import covers, judged
+from include.mlops.steps.arrow_verdicts import Verdict
 from include.mlops.steps.great_expectations_suite import GreatExpectationsSuite
 
 CELLS = 10_000_000

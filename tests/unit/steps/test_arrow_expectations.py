@@ -178,7 +178,7 @@ def test_all_that_is_judged_on_arrow_is_compared() -> None:
 
 
 @given(table=_tables(), expectations=_expectations())
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_verdicts_and_counts_are_those_of_great_expectations(table: pa.Table, expectations: list[Expectation]) -> None:
     assert [one for one in expectations if not covers(one, TYPES)] == []
     theirs = GreatExpectationsSuite(_group(), expectations)(table.to_pandas())
