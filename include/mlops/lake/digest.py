@@ -53,8 +53,6 @@ def _rows(batch: pa.RecordBatch, without: Collection[str]) -> Hashes:
 
 def _column(values: pa.Array) -> Hashes:
     """The same for a value whatever Arrow type carries it: texts in one type, numbers as 64 bits."""
-    if arrow.is_dictionary(values.type):
-        values = values.dictionary_decode()
     known = pc.is_valid(values).to_numpy(zero_copy_only=False)
     return np.where(known, _mixed(_bits(values)), _NOTHING)
 
@@ -62,9 +60,10 @@ def _column(values: pa.Array) -> Hashes:
 def _bits(values: pa.Array) -> Hashes:
     kind = values.type
     if arrow.is_string(kind) or arrow.is_large_string(kind):
-        encoded = pc.fill_null(values, "").dictionary_encode()
-        texts = np.array([_of(text.encode()) for text in encoded.dictionary.to_pylist()], np.uint64)
-        found: Hashes = texts[encoded.indices.to_numpy(zero_copy_only=False)]
+        return _bits(values.dictionary_encode())
+    if arrow.is_dictionary(kind):  # each text is hashed once
+        texts = np.array([_NOTHING, *(_of((text or "").encode()) for text in values.dictionary.to_pylist())], np.uint64)
+        found: Hashes = texts[pc.fill_null(values.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False) + 1]
         return found
     if arrow.is_floating(kind):
         numbers = pc.fill_null(values.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False) + 0.0  # -0.0 is 0.0

@@ -7,7 +7,7 @@ changes nothing the second time.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -67,11 +67,18 @@ def frame(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame
     return spark.sql(f"SELECT * FROM {CATALOG}.{table}{at}")  # noqa: S608 - names that the specifications allow
 
 
-def staged_day(lake: Lake, staged: Staged, day: date) -> pa.Table:
-    """The staged rows of one day."""
+def staged_day(lake: Lake, staged: Staged, day: date, columns: Sequence[str] | None = None) -> pa.Table:
+    """The staged rows of one day; all columns, or those asked for, in that order."""
     if not staged.rows[day]:
-        return lake.no_rows(staged.table)
-    return lake.read(staged.table, Interval.day(day), snapshot_id=staged.snapshot_id)
+        nothing = lake.no_rows(staged.table)
+        return nothing.select(list(columns)) if columns else nothing
+    return lake.read(staged.table, Interval.day(day), columns, staged.snapshot_id)
+
+
+def staged_batches(lake: Lake, staged: Staged, day: date) -> Iterator[pa.RecordBatch]:
+    """As `staged_day`, in parts and in no particular order, so that memory is bounded by one of them."""
+    if staged.rows[day]:
+        yield from lake.batches(staged.table, Interval.day(day), snapshot_id=staged.snapshot_id)
 
 
 def publish(lake: Lake, spark: SparkSession, staged: Staged, days: Collection[date]) -> int:
