@@ -42,13 +42,13 @@ class Lake:
         database = make_url(self._settings.catalog)
         if database.get_backend_name() == "sqlite" and database.database:
             Path(database.database).parent.mkdir(parents=True, exist_ok=True)
-        with _available():
+        with available():
             return SqlCatalog(CATALOG, uri=self._settings.catalog, warehouse=self._settings.warehouse)
 
     def table(self, name: str) -> Table:
         """Raises MlopsError where there is no such table."""
         try:
-            with _available():
+            with available():
                 return self.catalog.load_table(name)
         except NoSuchTableError:
             raise MlopsError(
@@ -56,13 +56,13 @@ class Lake:
             ) from None
 
     def exists(self, name: str) -> bool:
-        with _available():
+        with available():
             return self.catalog.table_exists(name)
 
     def create(self, name: str, columns: Mapping[str, str], *, staged: bool = False, order: Sequence[str] = ()) -> None:
         """Make the table with one partition a day where it does not exist; `order` sorts the rows of its files."""
         schema = iceberg_schema(columns)
-        with _available():
+        with available():
             self.catalog.create_namespace_if_not_exists(name.partition(".")[0])
             self.catalog.create_table_if_not_exists(
                 name,
@@ -94,7 +94,7 @@ class Lake:
         self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Rows of those days as record batches, in no particular order; at least one batch, perhaps without rows."""
-        with _available():
+        with available():
             selected = tuple(columns) if columns else ("*",)
             scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
             reader = scan.to_arrow_batch_reader()
@@ -106,7 +106,7 @@ class Lake:
         self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
     ) -> pa.Table:
         """Rows of those days as one table, its columns in the order asked for."""
-        with _available():
+        with available():
             selected = tuple(columns) if columns else ("*",)
             scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
             found = scan.to_arrow()
@@ -177,14 +177,14 @@ def _attempt(action: Callable[[], object]) -> None:
 def _commit(action: Callable[[], object]) -> None:
     """Commit, again where another writer was faster."""
     try:
-        with _available():
+        with available():
             _attempt(action)
     except CommitFailedException as error:
         raise ServiceUnavailable(f"another writer kept the table busy through 30 attempts: {error}") from error
 
 
 @contextmanager
-def _available() -> Iterator[None]:
+def available() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
