@@ -40,8 +40,8 @@ class Change:
         return self.then == "fail"
 
     @property
-    def nulls(self) -> bool:
-        return self.then == "null"
+    def empties(self) -> bool:
+        return self.then == "empty"
 
     def __str__(self) -> str:
         return f"expected {self.expected}, found {self.found}"
@@ -89,8 +89,8 @@ def _added(group: FeatureGroup, look: Look) -> Iterator[Change]:
 
 
 def _unless_needed(group: FeatureGroup, column: str, then: str) -> str:
-    """A row without its key or its times is none, so null is no answer for these."""
-    return "fail" if then == "null" and column in needed(group) else then
+    """A row without its key or its times is none, so leaving it empty is no answer for these."""
+    return "fail" if then == "empty" and column in needed(group) else then
 
 
 def needed(group: FeatureGroup) -> tuple[str, ...]:
@@ -101,8 +101,8 @@ def needed(group: FeatureGroup) -> tuple[str, ...]:
 def advice(found: Iterable[Change]) -> str:
     """What to do about changes."""
     told = {
-        "lost": "land the column again, or say `lost: null`",
-        "retyped": "write the declared type again, or say `retyped: null` or `retyped: quarantine`",
+        "lost": "land the column again, or say `lost: empty`",
+        "retyped": "write the declared type again, or say `retyped: empty` or `retyped: quarantine`",
         "added": "declare the column, or say `added: ignore`",
     }
     kinds = {change.kind for change in found}

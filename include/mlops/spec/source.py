@@ -25,13 +25,13 @@ _KEYS: dict[str, dict[Format, bool]] = {  # whose key it is, and whether that fo
 class Drift(Spec):
     """What becomes of a partition whose source has other columns than those declared.
 
-    `null` publishes the partition without the column's values; keys and times always fail. `quarantine` converts each
-    value where that is possible and sets the other rows aside.
+    `empty` publishes the partition without values in that column, which keys and times cannot be. `quarantine` converts
+    each value where that is possible and sets the other rows aside.
     """
 
     added: Literal["ignore", "warn", "fail"] = "warn"
-    lost: Literal["fail", "null"] = "fail"
-    retyped: Literal["fail", "null", "quarantine"] = "fail"
+    lost: Literal["fail", "empty"] = "fail"
+    retyped: Literal["fail", "empty", "quarantine"] = "fail"
 
 
 class Source(Spec):

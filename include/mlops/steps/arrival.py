@@ -68,14 +68,14 @@ def look_at(platform: Platform, group: FeatureGroup, days: Iterable[date]) -> Se
 def arrive(platform: Platform, group: FeatureGroup, seen: Seen, run_id: str) -> Arrived:
     """Read the days that can be read, set malformed rows aside, and judge each day by what is left of it."""
     days = list(seen.looks)
-    nulled: dict[str, set[date]] = {}
-    _add_nulled(nulled, seen.changes)
+    emptied: dict[str, set[date]] = {}
+    _add_emptied(emptied, seen.changes)
     raw = seen.source.read(platform.spark, seen.looks)
-    rows = source_rows(group, raw, nulled)
+    rows = source_rows(group, raw, emptied)
     reasons = _reasons(group, rows, days)
     found = _misfits(group, rows, reasons)
-    if _add_nulled(nulled, found):
-        rows = source_rows(group, raw, nulled)
+    if _add_emptied(emptied, found):
+        rows = source_rows(group, raw, emptied)
         reasons = _reasons(group, rows, days)
     for ds, more in found.items():
         seen.changes[ds].extend(more)
@@ -127,11 +127,11 @@ def _since(platform: Platform, group: FeatureGroup, seen: Seen, ds: date, change
     return f"not so on {last}" if last else "so in every partition so far"
 
 
-def _add_nulled(nulled: dict[str, set[date]], found: Changes) -> bool:
+def _add_emptied(emptied: dict[str, set[date]], found: Changes) -> bool:
     """Whether there were some to add."""
-    more = [(change.column, ds) for ds, some in found.items() for change in some if change.nulls]
+    more = [(change.column, ds) for ds, some in found.items() for change in some if change.empties]
     for column, ds in more:
-        nulled.setdefault(column, set()).add(ds)
+        emptied.setdefault(column, set()).add(ds)
     return bool(more)
 
 

@@ -21,15 +21,15 @@ from include.mlops.spec.feature_group import FeatureGroup
 
 REASON, RECORD, KNOWN_FROM, MISFIT = "_reason", "_record", "_known_from", "_misfit_"
 _A_DAY_FIRST = r"^\s*\d{4}-"  # Spark takes '12:00' for a time of today
-Nulled = Mapping[str, Collection[date]]
+Emptied = Mapping[str, Collection[date]]
 """Columns whose values are left out, and on which days."""
 
 
-def source_rows(group: FeatureGroup, raw: Sequence[Raw], nulled: Nulled) -> DataFrame:
+def source_rows(group: FeatureGroup, raw: Sequence[Raw], emptied: Emptied) -> DataFrame:
     """The source columns and `ds`, with REASON (null: usable), RECORD (the row as it came), ORIGIN and KNOWN_FROM (the
     first midnight at which the row is known); for each column MISFIT + its name, the text that is not of its type.
     """
-    typed = reduce(DataFrame.union, (_typed(group, frame, nulled) for frame in raw))
+    typed = reduce(DataFrame.union, (_typed(group, frame, emptied) for frame in raw))
     available = F.col(group.available_at).cast("timestamp")
     known_from = F.to_date(available + F.expr("INTERVAL 1 DAY") - F.expr("INTERVAL 1 MICROSECOND"))
     key = Window.partitionBy("ds", *group.keys)
@@ -50,10 +50,10 @@ def _reasons(group: FeatureGroup) -> list[Column]:
     ]
 
 
-def _typed(group: FeatureGroup, raw: Raw, nulled: Nulled) -> DataFrame:
+def _typed(group: FeatureGroup, raw: Raw, emptied: Emptied) -> DataFrame:
     declared = group.source.columns
     came = {name: raw.columns[name] for name in declared if name in raw.columns}
-    kept = {name: ~F.col(DAY).isin([F.lit(ds) for ds in nulled.get(name, ())]) for name in came}
+    kept = {name: ~F.col(DAY).isin([F.lit(ds) for ds in emptied.get(name, ())]) for name in came}
     values = {name: F.when(kept[name], _value(name, declared[name], kind)) for name, kind in came.items()}
     absent = {name: F.lit(None).cast(SPARK_TYPES.get(kind, kind)) for name, kind in declared.items()}
     misfits = {

@@ -39,8 +39,8 @@ first_partition: 2013-03-01
 schedule: {{start: 2013-03-05, delay: {delay}d}}
 quarantine: {{limit: {limit}}}
 source:
-  format: {format}
-  path: "{name}/{{ds}}.{format}"
+  {source}
+  drift: {drift}
   columns: {{sensor: string, slot: int, at: timestamp, value: double, note: string, known_at: timestamp}}
 reads: {{{reads}}}
 publishes: {{{publishes}}}
@@ -94,7 +94,9 @@ class Bundle:
         self._write(self.plans, text, {"reads": reads, "publishes": publishes, **changes})
 
     def _write(self, name: str, transform: str, changes: dict[str, Any]) -> None:
-        told = {"version": 1, "delay": 0, "limit": 0.2, "format": "csv", "reads": "", "expectations": "  []", **changes}
+        form = changes.get("format", "csv")
+        told = {"version": 1, "delay": 0, "limit": 0.2, "reads": "", "expectations": "  []", "drift": "{}", **changes}
+        told.setdefault("source", f'format: {form}\n  path: "{name}/{{ds}}.{form}"')
         folder = self.settings.specs / "feature_groups" / name
         folder.mkdir(parents=True, exist_ok=True)
         told["expectations"] = indent(dedent(told["expectations"]).strip("\n"), "  ")

@@ -103,7 +103,7 @@ CSV_SAID = {
     "a header alone": "EmptyFile: expected rows in {path}, found a header alone; land it again",
     "a header and blank lines": "EmptyFile: expected rows in {path}, found a header alone; land it again",
     "another header": "SchemaChanged: {path}: expected the column value of type double, found no such column "
-    "(not so on 2013-03-01); land the column again, or say `lost: null` under source.drift",
+    "(not so on 2013-03-01); land the column again, or say `lost: empty` under source.drift",
     "another delimiter": "the delimiter seems to be ';': export with ','",
     "UTF-16": "WrongEncoding: expected UTF-8 text in {path}, found UTF-16 or binary data; export it as UTF-8",
     "latin-1 near the start": "WrongEncoding: expected UTF-8 text in {path}, found the byte 0xe9; export it as UTF-8",
