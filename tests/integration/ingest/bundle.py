@@ -56,9 +56,11 @@ def transform(rows, reads):
 PLANS = """\
 from pyspark.sql import functions as F
 
+from include.mlops.features import mean
+
 def transform(rows, reads):
     past = reads["{readings}"]
-    means = past.trailing_mean(F.col("value"), by=["sensor"], name="mean_value")
+    means = past.trailing(by=["sensor"], mean_value=mean(F.col("value")))
     last = past.latest(["value", "note"], by=["sensor"])
     last = last.withColumnsRenamed({{"value": "last_value", "note": "last_note"}})
     return rows.join(means, ["ds", "sensor"], "left").join(last, ["ds", "sensor"], "left")

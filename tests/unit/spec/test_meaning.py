@@ -25,7 +25,7 @@ LATE = F.col("arr_delay") > 15
 
 def transform(rows, reads):
     """Rows with their trailing delay."""
-    delays = reads["outcomes"].trailing_mean(LATE, by=["carrier"], name="carrier_delay")
+    delays = reads["outcomes"].trailing(by=["carrier"], carrier_delay=share(LATE))
     return rows.join(delays, ["ds", "carrier"], "left")
 '''
 
@@ -70,7 +70,7 @@ def test_what_does_nothing_keeps_the_meaning(written, old: str, new: str) -> Non
         ("> 15", "> 20"),
         ('"left"', '"inner"'),
         ('by=["carrier"]', "by=['carrier', 'flight']"),
-        ("trailing_mean", "latest"),
+        ("share", "mean"),
     ],
 )
 def test_other_code_means_something_else(written, old: str, new: str) -> None:
