@@ -60,9 +60,9 @@ class Source(Spec):
             return value
         if value and form not in _KEYS[key]:
             own = ", ".join(other for other, formats in _KEYS.items() if form in formats)
-            raise ValueError(f"belongs to format {', '.join(_KEYS[key])}; a {form} source is told by {own}")
+            raise ValueError(f"belongs to format {', '.join(_KEYS[key])}; a source of format {form} is told by {own}")
         if not value and _KEYS[key].get(form):
-            raise ValueError(f"missing; a {form} source needs it: {cls.model_fields[key].description}")
+            raise ValueError(f"missing; a source of format {form} needs it: {cls.model_fields[key].description}")
         return value
 
     @field_validator("path")
