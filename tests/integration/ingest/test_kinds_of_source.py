@@ -8,10 +8,12 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from include.mlops.errors import PartitionsFailed
+from include.mlops.settings import Settings
 from tests.integration.ingest.bundle import Bundle, change, day, readings
-from tests.integration.ingest.kinds import KINDS, POSTGRES, TYPES, LakeTable, Upstream
+from tests.integration.ingest.kinds import KINDS, POSTGRES, TYPES, Database, LakeTable, Upstream
 
 pytestmark = pytest.mark.slow
 CLEAN, NEXT = day(1), day(2)
@@ -152,3 +154,11 @@ def test_the_snapshot_of_a_lake_table_is_in_the_record_of_what_it_made(world: Wo
         assert inputs[world.upstream.table]["snapshot_id"]
     else:
         assert inputs == {}
+
+
+def test_a_password_is_in_no_file_that_a_run_leaves_behind(world: World, spark_server: Settings) -> None:
+    if not isinstance(world.upstream, Database) or not (password := make_url(world.upstream.url).password):
+        pytest.skip("this kind has no password")
+    for root in (world.bundle.settings.state, spark_server.state):
+        told = [path for path in root.rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
+        assert told == []
