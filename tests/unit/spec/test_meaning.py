@@ -25,7 +25,7 @@ LATE = F.col("arr_delay") > 15
 
 def transform(rows, reads):
     """Rows with their trailing delay."""
-    delays = reads["outcomes"].trailing(by=["carrier"], carrier_delay=share(LATE))
+    delays = reads["outcomes"].trailing_mean(LATE, by=["carrier"], name="carrier_delay")
     return rows.join(delays, ["ds", "carrier"], "left")
 '''
 
@@ -70,7 +70,7 @@ def test_what_does_nothing_keeps_the_meaning(written, old: str, new: str) -> Non
         ("> 15", "> 20"),
         ('"left"', '"inner"'),
         ('by=["carrier"]', "by=['carrier', 'flight']"),
-        ("share", "mean"),
+        ("trailing_mean", "latest"),
     ],
 )
 def test_other_code_means_something_else(written, old: str, new: str) -> None:
@@ -102,6 +102,17 @@ def test_a_key_that_changes_the_rows_changes_the_meaning(written, old: str, new:
     written.replace(GROUP, old, new)
 
     assert group_meaning(load_specs(written.root).group("flights")) != before
+
+
+def test_a_query_says_what_the_rows_are_and_an_address_does_not(written) -> None:
+    query = "  format: jdbc\n  connection: shop\n  query: select * from f where day = '{ds}'\n"
+    written.replace(GROUP, "  format: csv\n  path: flights/{ds}.csv\n", query)
+    before, _ = meanings(written)
+
+    written.replace(GROUP, "connection: shop", "connection: store")
+    assert meanings(written)[0] == before
+    written.replace(GROUP, "from f where", "from f where not cancelled and")
+    assert meanings(written)[0] != before
 
 
 def test_a_time_zone_changes_the_meaning(written) -> None:
