@@ -4,8 +4,10 @@
     |- SpecError               a user's YAML or transform.py is wrong (all findings of a file at once)
     |- SettingsError           a setting is missing, malformed or points nowhere
     |- NotReady                inputs that a step reads are not published, or files have not landed
-    |- BrokenFile              a landed file cannot be used
+    |- BrokenSource            what a source holds of a partition cannot be used
     |  |- MissingFile, EmptyFile, WrongHeader, WrongEncoding, TruncatedFile, UnreadableFile
+    |  |- EmptySource, UnreadableSource
+    |  |- SchemaChanged        it has other columns than those declared
     |- PartitionsFailed        some partitions of an interval failed; the others went on
     |- QuarantineLimit         too many malformed rows in a partition
     |- ValidationFailed        a critical expectation failed on staged data
@@ -59,32 +61,44 @@ class NotReady(MlopsError):
         super().__init__(f"{subject} waits for {shown}")
 
 
-class BrokenFile(MlopsError):
-    """A landed file cannot be used."""
+class BrokenSource(MlopsError):
+    """What a source holds of a partition cannot be used."""
 
 
-class MissingFile(BrokenFile):
+class MissingFile(BrokenSource):
     """The file of a partition has not landed."""
 
 
-class EmptyFile(BrokenFile):
+class EmptyFile(BrokenSource):
     """The file holds no rows."""
 
 
-class WrongHeader(BrokenFile):
+class WrongHeader(BrokenSource):
     """The file's columns are not those of the specification."""
 
 
-class WrongEncoding(BrokenFile):
+class WrongEncoding(BrokenSource):
     """The file is not UTF-8 text."""
 
 
-class TruncatedFile(BrokenFile):
+class TruncatedFile(BrokenSource):
     """The file ends in the middle of a record."""
 
 
-class UnreadableFile(BrokenFile):
+class UnreadableFile(BrokenSource):
     """The file is not of the declared format at all."""
+
+
+class EmptySource(BrokenSource):
+    """A table or a query has no rows of the partition's day."""
+
+
+class UnreadableSource(BrokenSource):
+    """A table or its day column is not there, or a query fails."""
+
+
+class SchemaChanged(BrokenSource):
+    """A column is new, lost, or of another type, and the specification says that this fails the partition."""
 
 
 class QuarantineLimit(MlopsError):

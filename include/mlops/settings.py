@@ -6,6 +6,7 @@ Every default is the embedded stack on this machine, all of it under one state f
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from include.mlops.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
+_SOURCE_URL = re.compile(r"MLOPS_SOURCE_([A-Z0-9_]+)_URL")
+
+
+def _source_urls() -> dict[str, SecretStr]:
+    found = ((_SOURCE_URL.fullmatch(name), url) for name, url in os.environ.items() if url)
+    return {name.group(1).lower(): SecretStr(url) for name, url in found if name}
 
 
 class Settings(BaseSettings):
@@ -42,6 +49,7 @@ class Settings(BaseSettings):
     )  # what one task may hold before Spark carries its data
     maven_url: str = "https://repo1.maven.org/maven2"
     sample_rows: int = 5000  # rows of a monitoring sample
+    source_urls: dict[str, SecretStr] = Field(default_factory=_source_urls)  # MLOPS_SOURCE_<CONNECTION>_URL
     slack_token: SecretStr = SecretStr("")
     slack_channel: str = "#mlops"
     slack_url: str = "https://slack.com/api/"
@@ -69,6 +77,16 @@ class Settings(BaseSettings):
     @cached_property
     def ledger(self) -> str:
         return self.ledger_url or f"sqlite:///{self.state / 'ledger.db'}"
+
+    def source_url(self, connection: str) -> str:
+        """The database behind a `connection:` of a specification. Raises SettingsError where none is set."""
+        if connection not in self.source_urls:
+            known = ", ".join(sorted(self.source_urls)) or "none"
+            raise SettingsError(
+                f"MLOPS_SOURCE_{connection.upper()}_URL: expected the address of the connection '{connection}', as in "
+                f"postgresql://user:password@host/database, found nothing; connections that are set: {known}"
+            )
+        return self.source_urls[connection].get_secret_value()
 
     @cached_property
     def reports(self) -> Path:

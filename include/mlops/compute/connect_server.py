@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
+from include.mlops.compute.jdbc import jdbc_address
 from include.mlops.compute.private_file import write_private
 from include.mlops.errors import SettingsError
 from include.mlops.settings import Settings
@@ -109,21 +110,10 @@ def jdbc_properties(url: str) -> dict[str, str]:
 
     Raises SettingsError for a database other than sqlite and postgresql.
     """
-    parts = urlsplit(url)
-    database = parts.scheme.partition("+")[0]
-    if database == "sqlite" and len(parts.path) > 1:
-        path = Path(parts.path[1:]).absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return {"uri": f"jdbc:sqlite:file:{quote(str(path))}?busy_timeout=30000&journal_mode=WAL"}
-    if database == "postgresql" and parts.hostname and len(parts.path) > 1:
-        place = parts.hostname + (f":{parts.port}" if parts.port else "")
-        query = f"?{parts.query}" if parts.query else ""
-        known = {"jdbc.user": parts.username, "jdbc.password": parts.password}
-        return {"uri": f"jdbc:postgresql://{place}{parts.path}{query}"} | {k: unquote(v) for k, v in known.items() if v}
-    raise SettingsError(
-        "MLOPS_CATALOG_URL: expected sqlite:////absolute/path.db or postgresql://user:password@host/database, "
-        f"found {parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()!r}"
-    )
+    if url.startswith("sqlite:///"):
+        Path(urlsplit(url).path[1:]).absolute().parent.mkdir(parents=True, exist_ok=True)
+    address = jdbc_address(url, "MLOPS_CATALOG_URL", sqlite="busy_timeout=30000&journal_mode=WAL")
+    return {"uri": address.url} | {f"jdbc.{key}": value for key, value in address.login.items()}
 
 
 def _file_io(warehouse: str) -> dict[str, str]:

@@ -105,6 +105,22 @@ class Publications:
             first, last = connection.execute(query.where(publications.c.dataset == dataset)).one()
             return Interval(first, last) if first else None
 
+    def last_without(self, dataset: str, expectation: str, target: str, before: date) -> date | None:
+        """The newest partition before that day whose publication did not fail this expectation."""
+        failed = select(validations.c.id).where(
+            validations.c.dataset == dataset,
+            validations.c.ds == publications.c.ds,
+            validations.c.run_id == publications.c.run_id,
+            validations.c.expectation == expectation,
+            validations.c.target == target,
+            validations.c.success.is_(False),
+        )
+        newest = select(func.max(publications.c.ds)).where(
+            publications.c.dataset == dataset, publications.c.ds < before, ~failed.exists()
+        )
+        with self._store.read() as connection:
+            return connection.execute(newest).scalar()
+
     def meaning(self, dataset: str) -> str | None:
         """The meaning that this dataset was last declared to have."""
         query = select(meanings.c.meaning).where(meanings.c.dataset == dataset).order_by(meanings.c.id.desc()).limit(1)

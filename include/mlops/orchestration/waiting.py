@@ -37,11 +37,11 @@ def lacking(rooms: Platform, group_name: str, ds: str) -> list[str]:
         return missing(rooms, rooms.specs.group(group_name), Interval.day(ds))
 
 
-def no_file(rooms: Platform, group_name: str, ds: str) -> bool:
-    """Whether the partition's own file has not landed. Raises ServiceUnavailable or OSError."""
-    from include.mlops.steps.readiness import missing_files
+def not_arrived(rooms: Platform, group_name: str, ds: str) -> bool:
+    """Whether the partition's own rows have not come. Raises ServiceUnavailable or OSError."""
+    from include.mlops.steps.readiness import missing_at_source
 
-    return bool(missing_files(rooms, rooms.specs.group(group_name), Interval.day(ds)))
+    return bool(missing_at_source(rooms, rooms.specs.group(group_name), Interval.day(ds)))
 
 
 def lacking_so_far(rooms: Platform, group_name: str, ds: str) -> list[str]:
@@ -146,7 +146,7 @@ class WaitForPartition(BaseOperator):
 
     def _without(self, ds: date, missing: list[str]) -> list[str]:
         """What the run goes on without. Raises NotReady where it may not."""
-        if not self.goes_on or no_file(_rooms(), self.group_name, str(ds)):
+        if not self.goes_on or not_arrived(_rooms(), self.group_name, str(ds)):
             raise NotReady(self._overdue(ds), missing)
         self.log.warning("%s %s goes on without %s", self.group_name, ds, ", ".join(missing))
         return missing

@@ -21,7 +21,11 @@ _ALIKE = {"int": "number", "long": "number"}
 
 def group_faults(name: str, group: FeatureGroup, groups: Groups) -> list[Fault]:
     """Faults of the group in folder `name` against `groups` (those that are valid alone, by folder)."""
-    return [*_read_faults(name, group, groups), *_named_faults(group, name, "folder")]
+    return [
+        *_read_faults(name, group, groups),
+        *_source_faults(group, groups),
+        *_named_faults(group, name, "folder"),
+    ]
 
 
 def model_faults(name: str, model: Model, groups: Groups) -> list[Fault]:
@@ -98,6 +102,13 @@ def _read_faults(name: str, group: FeatureGroup, groups: Groups) -> Iterator[Fau
                 f"{group.schedule.delay}d after its own: it would always wait; the latest end is {latest}d"
             )
             yield Fault(loc, message)
+
+
+def _source_faults(group: FeatureGroup, groups: Groups) -> Iterator[Fault]:
+    tables = {other.table: name for name, other in groups.items()}
+    if _has(group, "source") and (other := tables.get(group.source.table)):
+        message = f"the table of the feature group {other}: a source of its own would not see it as of each cut-off"
+        yield Fault(("source", "table"), f"{message}; name it under reads:")
 
 
 def _cycle_through(name: str, other: str, group: FeatureGroup, groups: Groups) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,41 +14,12 @@ from include.mlops.spec.expectation_names import ARGUMENTS, EXPECTATIONS
 from include.mlops.spec.finding import Fault, Faults
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.nearest import allowed, suggestion
+from include.mlops.spec.source import ColumnType, Source, told_apart
 
 T = TypeVar("T")
-ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 Severity = Literal["critical", "warning", "info"]
 SYSTEM_COLUMNS = ("ds", "event_time", "available_at", "known_from")
 """Columns that the library itself adds to every published table."""
-
-
-class Source(Spec):
-    """Landed files, one for each partition."""
-
-    format: Literal["csv", "json", "parquet"]
-    path: str = Field(description="below the landing root, with {ds} for the partition date")
-    columns: dict[Column, ColumnType] = Field(min_length=1)
-    empty: Literal["fail", "allow"] = "fail"
-    """Whether a file without rows (a header alone) is an empty day or a mistake."""
-
-    @field_validator("path")
-    @classmethod
-    def _one_file_a_partition(cls, path: str) -> str:
-        try:
-            fields = {field for _, field, _, _ in string.Formatter().parse(path) if field is not None}
-            path.format(ds="")
-        except (ValueError, LookupError):
-            fields = set()
-        if fields != {"ds"}:
-            raise ValueError(f"expected {{ds}} and nothing else in braces, one file for each partition, found '{path}'")
-        if path.startswith("/") or "://" in path or ".." in path.split("/"):
-            raise ValueError(f"expected a path below the landing root, found '{path}'")
-        return path
-
-    @field_validator("columns")
-    @classmethod
-    def _apart(cls, columns: dict[str, str]) -> dict[str, str]:
-        return _told_apart(columns)
 
 
 class Schedule(Spec):
@@ -207,7 +177,7 @@ class FeatureGroup(Spec):
             for column in publishes
             if column.casefold() in SYSTEM_COLUMNS
         ]
-        return _unless(faults, _told_apart(publishes))
+        return _unless(faults, told_apart(publishes))
 
     @field_validator("schedule")
     @classmethod
@@ -253,6 +223,7 @@ class FeatureGroup(Spec):
         return f"features.{self.name}_v{self.version}"
 
     def path(self, ds: date) -> str:
+        """Where the file of that day lies, below the landing root."""
         return self.source.path.format(ds=ds.isoformat())
 
     def needs(self, interval: Interval, other: FeatureGroup) -> Interval | None:
@@ -264,13 +235,6 @@ def _unless(faults: list[Fault], value: T) -> T:
     if faults:
         raise Faults(faults)
     return value
-
-
-def _told_apart(columns: dict[str, str]) -> dict[str, str]:
-    if alike := repeated(tuple(columns), apart_from_case=True):
-        listed = ", ".join(alike)
-        raise ValueError(f"expected names that differ in more than case (Spark reads them as one), found {listed}")
-    return columns
 
 
 def _listed(names: list[Any]) -> str:

@@ -28,11 +28,13 @@ def group_meaning(group: FeatureGroup) -> str:
     Description, owner, expectations, the path of files and the start of the schedule do not. Raises SpecError where a
     file of the folder is not Python.
     """
+    source = group.source
     return _digest(
         {
             "code": {path.relative_to(group.folder).as_posix(): _code(path) for path in _sources(group.folder)},
-            "format": group.source.format,
-            "columns": list(group.source.columns.items()),
+            "format": source.format,
+            "columns": list(source.columns.items()),
+            **{key: value for key, value in (("day", source.day), ("query", source.query)) if value},
             "publishes": group.publishes,
             "keys": sorted(group.keys),
             "event_time": group.event_time,

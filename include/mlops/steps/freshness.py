@@ -12,12 +12,12 @@ from typing import Any
 
 from include.mlops.ledger.publications import Publication
 from include.mlops.policy.staleness import ABSENT, FILE, Made, stale_because
+from include.mlops.sources.landing import address, identity, same_file
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
 from include.mlops.spec.model import Model
 from include.mlops.steps.inputs import reads_of
-from include.mlops.steps.landing import address, identity, same_file
 from include.mlops.steps.platform import Platform
 
 

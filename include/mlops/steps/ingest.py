@@ -1,4 +1,4 @@
-"""Ingest: landed files become a staged snapshot of features; malformed rows go to quarantine.
+"""Ingest: rows of a source become a staged snapshot of features; malformed rows go to quarantine.
 
 One Spark job for the whole interval, however many days it has. Nothing is visible to readers yet.
 """
@@ -18,16 +18,15 @@ from include.mlops.errors import MeaningChanged, MlopsError, PartitionsFailed
 from include.mlops.features import PointInTime, Reads
 from include.mlops.lake.schema import PARTITION_COLUMNS
 from include.mlops.lake.staging import Staged, frame, stage
-from include.mlops.policy.staleness import FILE
+from include.mlops.ledger.publications import Validation
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
+from include.mlops.steps.arrival import arrive, drift_record, look_at
 from include.mlops.steps.inputs import reads_of
-from include.mlops.steps.landing import address, identity, inspect
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.quarantine import set_aside
 from include.mlops.steps.readiness import require_inputs
-from include.mlops.steps.source_rows import KNOWN_FROM, REASON, source_rows
+from include.mlops.steps.source_rows import KNOWN_FROM, REASON
 from include.mlops.steps.spark_failures import spark_failures
 from include.mlops.steps.transformed import transformed
 
@@ -39,7 +38,8 @@ class Ingested:
     """A staged interval. `failures` are partitions that never came so far; nothing of them is staged.
 
     `inputs` says of each staged day what it was made from, in the form of `Publication.inputs`.
-    `restated` is the reason to publish another meaning under the same version, empty where there is none.
+    `restated` is the reason to publish another meaning under the same version, empty where there is none. `drift` tells
+    what changed in the columns of the source.
     """
 
     group: str
@@ -50,6 +50,7 @@ class Ingested:
     meaning: str
     run_id: str
     restated: str = ""
+    drift: tuple[Validation, ...] = ()
 
     def rows(self) -> dict[date, int]:
         return self.staged.rows if self.staged else {}
@@ -77,26 +78,24 @@ def ingest(
         require_meaning(platform, group, meaning)
     if not (overdue and group.schedule.late == "go_on"):
         require_inputs(platform, group, interval)
-    found = {ds: inspect(group, address(platform.settings, group, ds)) for ds in interval}
-    failures = {ds: error.line() for ds, error in found.items() if error}
-    days = [ds for ds, error in found.items() if not error]
+    seen = look_at(platform, group, interval)
+    failures, days = seen.failures, list(seen.looks)
     quarantined: dict[date, int] = {}
     inputs: dict[date, dict[str, Any]] = {}
     staged = None
     if days:
-        files = {ds: _file(platform, group, ds) for ds in days}  # before they are read: one that changes then is stale
+        origins = {ds: seen.source.inputs(ds) for ds in days}  # before it is read: what changes then is stale
         spark = platform.spark
-        remedy = f"look at {group.folder}/transform.py"
-        with spark_failures(f"ingesting {group.name} {interval}", remedy):
+        with spark_failures(f"reading the source of {group.name} {interval}", f"look at source in {group.folder}"):
             spark.conf.set("spark.sql.session.timeZone", group.timezone)
-            rows = source_rows(spark, platform.settings, group, days)
-            aside = set_aside(platform, group, rows, days, run_id)
-            quarantined, failures = aside.rows, failures | aside.failures
-            days = [ds for ds in days if ds not in aside.failures]
+            arrived = arrive(platform, group, seen, run_id)
+        quarantined, failures = arrived.quarantined, failures | arrived.failures
+        days = [ds for ds in days if ds not in failures]
+        with spark_failures(f"ingesting {group.name} {interval}", f"look at {group.folder}/transform.py"):
             if days:
                 reads, tables = _reads(platform, spark, group, interval, days)
-                inputs = {ds: {FILE: files[ds], **tables[ds]} for ds in days}
-                features = transformed(group, _usable(rows, group, days), reads)
+                inputs = {ds: {**origins[ds], **tables[ds]} for ds in days}
+                features = transformed(group, _usable(arrived.rows, group, days), reads)
                 columns = {**group.publishes, **PARTITION_COLUMNS}
                 platform.lake.create(group.table, columns, staged=True, order=group.keys)
                 staged = stage(platform.lake, spark, group.table, features, days)
@@ -104,7 +103,8 @@ def ingest(
         raise PartitionsFailed(f"ingest {group.name}", failures)
     counts = sum(staged.rows.values()), sum(quarantined.values())
     log.info("staged %s %s: %d rows, %d quarantined", group.name, interval, *counts)
-    return Ingested(group.name, staged, quarantined, failures, inputs, meaning, run_id, restated)
+    drift = drift_record(platform, group, seen, run_id)
+    return Ingested(group.name, staged, quarantined, failures, inputs, meaning, run_id, restated, drift)
 
 
 def require_meaning(platform: Platform, group: FeatureGroup, meaning: str) -> None:
@@ -128,10 +128,6 @@ def _usable(rows: DataFrame, group: FeatureGroup, days: list[date]) -> DataFrame
     }
     chosen = rows.where(F.col(REASON).isNull() & F.col("ds").isin([F.lit(ds) for ds in days]))
     return chosen.withColumns(system).select(*dict.fromkeys([*group.source.columns, *PARTITION_COLUMNS]))
-
-
-def _file(platform: Platform, group: FeatureGroup, ds: date) -> dict[str, Any]:
-    return {"path": group.path(ds), **identity(address(platform.settings, group, ds))}
 
 
 def _reads(

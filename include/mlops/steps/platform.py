@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.mlops.alerts.alert import Alerts
 from include.mlops.ledger.ledger import Ledger
 from include.mlops.settings import Settings, load_settings
+from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.load import Specs, load_specs
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from include.mlops.lake.lake import Lake
     from include.mlops.registry.registry import Registry
+    from include.mlops.sources.source import Source
 
 
 class Platform:
@@ -56,6 +58,12 @@ class Platform:
         from include.mlops.compute.session import connect
 
         return connect(self.settings)
+
+    def source(self, group: FeatureGroup) -> Source:
+        """Where the rows of a group come from, as it is now."""
+        from include.mlops.sources.opening import open_source
+
+        return open_source(self.settings, lambda: self.lake, group)
 
     def at_frontier(self, dataset: str, ds: date) -> bool:
         """Whether no later partition of `dataset` is published: only there may a step alert or act."""

@@ -1,22 +1,21 @@
-"""What a partition still waits for: its landed file, and the published partitions that it reads."""
+"""What a partition still waits for: the day's rows at its source, and the published partitions that it reads."""
 
 from __future__ import annotations
 
 from include.mlops.errors import NotReady
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.landing import address, landed
 from include.mlops.steps.platform import Platform
 
 
 def missing(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:
-    """Printable names of the files and partitions that are not there yet."""
-    return missing_files(platform, group, interval) + missing_inputs(platform, group, interval)
+    """Printable names of the files, rows and partitions that are not there yet."""
+    return missing_at_source(platform, group, interval) + missing_inputs(platform, group, interval)
 
 
-def missing_files(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:
-    urls = (address(platform.settings, group, ds) for ds in interval)
-    return [f"the file {url}" for url in urls if not landed(url)]
+def missing_at_source(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:
+    source = platform.source(group)
+    return [found for ds in interval if (found := source.missing(ds))]
 
 
 def missing_inputs(platform: Platform, group: FeatureGroup, interval: Interval) -> list[str]:

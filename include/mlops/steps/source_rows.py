@@ -1,34 +1,35 @@
-"""Landed rows in their declared types, each with the reason why it cannot be used, where there is one.
+"""Rows of a source in their declared types, each with the reason why it cannot be used, where there is one.
 
-Every field is read as text and converted here: Spark's own readers look only for faults in the columns that a query
-happens to need, so the same file would have more or fewer malformed rows from one query to the next.
+What came as text is converted here, and not by Spark's readers, which give nulls or fail the whole day.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+import pyarrow as pa
+from pyarrow import types as arrow
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from include.mlops.lake.schema import SPARK_TYPES
-from include.mlops.settings import Settings
+from include.mlops.sources.drift import fits, needed
+from include.mlops.sources.source import CORRUPT, DAY, ORIGIN, Raw
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.steps.landing import address, physical_types
 
-CORRUPT = "_corrupt_record"
-REASON, RECORD, FILE, KNOWN_FROM = "_reason", "_record", "_file", "_known_from"
+REASON, RECORD, KNOWN_FROM, MISFIT = "_reason", "_record", "_known_from", "_misfit_"
 _A_DAY_FIRST = r"^\s*\d{4}-"  # Spark takes '12:00' for a time of today
+Emptied = Mapping[str, Collection[date]]
+"""Columns whose values are left out, and on which days."""
 
 
-def source_rows(spark: SparkSession, settings: Settings, group: FeatureGroup, days: Iterable[date]) -> DataFrame:
-    """The source columns and `ds`, with REASON (null: usable), RECORD (the row as it landed), FILE and KNOWN_FROM (the
-    first midnight at which the row is known).
+def source_rows(group: FeatureGroup, raw: Sequence[Raw], emptied: Emptied) -> DataFrame:
+    """The source columns and `ds`, with REASON (null: usable), RECORD (the row as it came), ORIGIN and KNOWN_FROM (the
+    first midnight at which the row is known); for each column MISFIT + its name, the text that is not of its type.
     """
-    typed = reduce(DataFrame.union, (_typed(group, frame) for frame in _read(spark, settings, group, days)))
+    typed = reduce(DataFrame.union, (_typed(group, frame, emptied) for frame in raw))
     available = F.col(group.available_at).cast("timestamp")
     known_from = F.to_date(available + F.expr("INTERVAL 1 DAY") - F.expr("INTERVAL 1 MICROSECOND"))
     key = Window.partitionBy("ds", *group.keys)
@@ -42,69 +43,56 @@ def source_rows(spark: SparkSession, settings: Settings, group: FeatureGroup, da
 
 def _reasons(group: FeatureGroup) -> list[Column]:
     cutoff = F.date_add("ds", group.schedule.delay).cast("timestamp")
-    needed = dict.fromkeys([*group.keys, group.event_time, group.available_at])
     return [
-        *(F.when(F.col(name).isNull(), F.lit(f"no {name}")) for name in needed),
+        *(F.when(F.col(name).isNull(), F.lit(f"no {name}")) for name in needed(group)),
         F.when(F.to_date(group.event_time) != F.col("ds"), F.lit(f"{group.event_time} outside the partition's day")),
         F.when(F.col(group.available_at).cast("timestamp") > cutoff, F.lit("known only after the cut-off")),
     ]
 
 
-def _read(spark: SparkSession, settings: Settings, group: FeatureGroup, days: Iterable[date]) -> list[DataFrame]:
-    """Frames of the fields as they landed and CORRUPT, the text of a row that could not be parsed."""
-    paths = {ds: address(settings, group, ds) for ds in days}
-    if group.source.format == "parquet":
-        alike: dict[str, list[str]] = {}
-        for path in paths.values():
-            alike.setdefault(physical_types(path), []).append(_literal(path))
-        # A file that breaks off has fewer rows than it promises, which fails its day alone.
-        reader = spark.read.option("ignoreCorruptFiles", "true")
-        return [reader.parquet(*some).withColumn(CORRUPT, F.lit(None).cast("string")) for some in alike.values()]
-    texts = ", ".join(f"`{name}` string" for name in [*group.source.columns, CORRUPT])
-    reader = spark.read.schema(texts).option("mode", "PERMISSIVE").option("columnNameOfCorruptRecord", CORRUPT)
-    files = [_literal(path) for path in paths.values()]
-    if group.source.format == "json":
-        return [reader.json(files)]
-    return [reader.options(header="true", nullValue="NA", escape='"').csv(files)]
-
-
-def _typed(group: FeatureGroup, raw: DataFrame) -> DataFrame:
-    text = group.source.format != "parquet"
-    columns = group.source.columns
-    values = {name: _value(name, kind, text=text) for name, kind in columns.items()}
+def _typed(group: FeatureGroup, raw: Raw, emptied: Emptied) -> DataFrame:
+    declared = group.source.columns
+    came = {name: raw.columns[name] for name in declared if name in raw.columns}
+    kept = {name: ~F.col(DAY).isin([F.lit(ds) for ds in emptied.get(name, ())]) for name in came}
+    values = {name: F.when(kept[name], _value(name, declared[name], kind)) for name, kind in came.items()}
+    absent = {name: F.lit(None).cast(SPARK_TYPES.get(kind, kind)) for name, kind in declared.items()}
+    misfits = {
+        name: F.when(kept[name] & F.col(name).isNotNull() & values[name].isNull(), F.col(name).cast("string"))
+        for name in came
+    }
     garbled = [
         F.when(~F.is_valid_utf8(name) | F.col(name).contains("\ufffd") | F.col(name).contains("\0"), "not UTF-8")
-        for name in [CORRUPT, *(name for name, kind in columns.items() if text or kind == "string")]
+        for name in [CORRUPT, *(name for name, kind in came.items() if _is_text(kind))]
     ]
     unfit = [
-        F.when(F.col(name).isNotNull() & values[name].isNull(), f"{name} is not of type {kind}")
-        for name, kind in columns.items()
-        if kind != "string"
+        F.when(misfit.isNotNull(), f"{name} is not of type {declared[name]}")
+        for name, misfit in misfits.items()
+        if declared[name] != "string"
     ]
     reason = F.coalesce(*garbled, F.when(F.col(CORRUPT).isNotNull(), "malformed"), *unfit)
-    return raw.select(
-        *(value.alias(name) for name, value in values.items() if name != "ds"),
-        _partition(group).alias("ds"),
+    nothing = F.lit(None).cast("string")
+    return raw.rows.select(
+        *(values.get(name, absent[name]).alias(name) for name in declared if name != "ds"),
+        F.col(DAY).alias("ds"),
         reason.alias(REASON),
-        F.coalesce(CORRUPT, F.to_json(F.struct(*columns))).alias(RECORD),
-        F.col("_metadata.file_path").alias(FILE),
+        F.coalesce(CORRUPT, F.to_json(F.struct(*came))).alias(RECORD),
+        ORIGIN,
+        *(F.when(F.col(CORRUPT).isNull(), misfits.get(name, nothing)).alias(MISFIT + name) for name in declared),
     )
 
 
-def _value(name: str, kind: str, *, text: bool) -> Column:
-    value = F.col(name).try_cast(SPARK_TYPES.get(kind, kind))
-    return F.when(F.col(name).rlike(_A_DAY_FIRST), value) if text and kind in ("date", "timestamp") else value
+def _value(name: str, declared: str, came: pa.DataType | None) -> Column:
+    """As the declared type, null where it cannot be."""
+    spark_type = SPARK_TYPES.get(declared, declared)
+    if came is not None and fits(declared, came):
+        return F.col(name).try_cast(spark_type)
+    if came is not None and arrow.is_floating(came) and declared in ("int", "long"):
+        return F.when(F.col(name) == F.floor(name), F.col(name).try_cast(spark_type))  # 5.0, as pandas writes it
+    text = F.col(name).cast("string")
+    if declared in ("date", "timestamp"):
+        return F.when(text.rlike(_A_DAY_FIRST), text.try_cast(spark_type))
+    return text.try_cast(spark_type)
 
 
-def _partition(group: FeatureGroup) -> Column:
-    """The day in a file's path; Spark tells the path with its special characters escaped."""
-    path = F.url_decode(F.regexp_replace(F.col("_metadata.file_path"), r"\+", "%2B"))
-    anywhere = date(1, 1, 1)
-    first, *rest = (re.escape(part) for part in group.path(anywhere).split(anywhere.isoformat()))
-    again = r"\1".join(rest)
-    return F.regexp_extract(path, rf"(?:^|/){first}(\d{{4}}-\d{{2}}-\d{{2}}){again}$", 1).try_cast("date")
-
-
-def _literal(path: str) -> str:
-    """A path in which nothing is a pattern."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", path)
+def _is_text(kind: pa.DataType | None) -> bool:
+    return kind is None or arrow.is_string(kind) or arrow.is_large_string(kind) or arrow.is_dictionary(kind)

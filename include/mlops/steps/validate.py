@@ -41,7 +41,7 @@ def validate(platform: Platform, group: FeatureGroup, ingested: Ingested) -> Val
     """Run every expectation on every staged partition and keep the results. Raises SpecError for unusable arguments."""
     rows = ingested.rows()
     interval = Interval(min([*rows, *ingested.failures]), max([*rows, *ingested.failures]))
-    results: list[Validation] = []
+    results = list(ingested.drift)
     digests: dict[date, str] = {}
     if ingested.staged:
         judge = Judge(group)

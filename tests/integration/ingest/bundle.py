@@ -40,9 +40,9 @@ schedule: {{start: 2013-03-05, delay: {delay}d, late: {late}}}
 quarantine: {{limit: {limit}}}
 restatement: {restatement}
 source:
-  format: {format}
+  {source}
   empty: {empty}
-  path: "{name}/{{ds}}.{format}"
+  drift: {drift}
   columns: {{sensor: string, slot: int, at: timestamp, value: double, note: string, known_at: timestamp}}
 reads: {{{reads}}}
 publishes: {{{publishes}}}
@@ -58,9 +58,11 @@ def transform(rows, reads):
 PLANS = """\
 from pyspark.sql import functions as F
 
+from include.mlops.features import mean
+
 def transform(rows, reads):
     past = reads["{readings}"]
-    means = past.trailing_mean(F.col("value"), by=["sensor"], name="mean_value")
+    means = past.trailing(by=["sensor"], mean_value=mean(F.col("value")))
     last = past.latest(["value", "note"], by=["sensor"])
     last = last.withColumnsRenamed({{"value": "last_value", "note": "last_note"}})
     return rows.join(means, ["ds", "sensor"], "left").join(last, ["ds", "sensor"], "left")
@@ -96,8 +98,10 @@ class Bundle:
         self._write(self.plans, text, {"reads": reads, "publishes": publishes, **changes})
 
     def _write(self, name: str, transform: str, changes: dict[str, Any]) -> None:
-        told = {"version": 1, "delay": 0, "limit": 0.2, "format": "csv", "reads": "", "expectations": "  []"}
+        form = changes.get("format", "csv")
+        told = {"version": 1, "delay": 0, "limit": 0.2, "reads": "", "expectations": "  []", "drift": "{}"}
         told |= {"late": "fail", "empty": "fail", "restatement": "mark", **changes}
+        told.setdefault("source", f'format: {form}\n  path: "{name}/{{ds}}.{form}"')
         folder = self.settings.specs / "feature_groups" / name
         folder.mkdir(parents=True, exist_ok=True)
         told["expectations"] = indent(dedent(told["expectations"]).strip("\n"), "  ")

@@ -92,6 +92,9 @@ CSV: dict[str, Callable[[date], bytes | None]] = {
         .replace(b"2013-03-23,", b'2013-03-23",', 1)
         .replace(b"\n", b"\r\n")
     ),
+    "half of the values of another type": lambda ds: csv(
+        [{**row, "value": "much" if row["slot"] else row["value"]} for row in readings(ds)]
+    ),
 }
 LIMIT = "expected at most 20.0% malformed rows in {path}, found {found}; see lake table quarantine"
 CSV_SAID = {
@@ -99,10 +102,8 @@ CSV_SAID = {
     "no bytes": "EmptyFile: expected rows in {path}, found 0 bytes; was the upload cut off? Land it again",
     "a header alone": "EmptyFile: expected rows in {path}, found a header alone; land it again",
     "a header and blank lines": "EmptyFile: expected rows in {path}, found a header alone; land it again",
-    "another header": "WrongHeader: {path}:1: expected the columns sensor, slot, at, value, note, known_at, "
-    "found missing value; unknown 'reading'; correct the file, or source.columns in the specification",
-    "another order": "WrongHeader: {path}:1: expected the columns sensor, slot, at, value, note, known_at, found "
-    "them in another order: known_at, note, value, at, slot, sensor; correct the file",
+    "another header": "SchemaChanged: {path}: expected the column value of type double, found no such column "
+    "(not so on 2013-03-01); land the column again, or say `lost: empty` under source.drift",
     "another delimiter": "the delimiter seems to be ';': export with ','",
     "UTF-16": "WrongEncoding: expected UTF-8 text in {path}, found UTF-16 or binary data; export it as UTF-8",
     "latin-1 near the start": "WrongEncoding: expected UTF-8 text in {path}, found the byte 0xe9; export it as UTF-8",
@@ -110,14 +111,17 @@ CSV_SAID = {
     + LIMIT.format(path="{path}", found="1400 of 6000 (1400 x not UTF-8)"),
     "NUL bytes": "WrongEncoding: expected UTF-8 text in {path}, found UTF-16 or binary data",
     "cut off in the last record": "TruncatedFile: expected 6 fields in the last line of {path}, found 'c,1,",
-    "wrong types": LIMIT.format(path="{path}", found="6 of 6 (6 x value is not of type double)"),
+    "wrong types": "SchemaChanged: {path}: expected value of type double, found 6 of 6 values otherwise, such as "
+    "'much' (not so on 2013-03-12); write the declared type again",
     "too many fields": LIMIT.format(path="{path}", found="2 of 6 (2 x malformed)"),
     "duplicate keys": LIMIT.format(path="{path}", found="6 of 6 (6 x duplicate key)"),
     "no keys": LIMIT.format(path="{path}", found="6 of 6 (6 x no sensor)"),
     "times of the day before": LIMIT.format(path="{path}", found="6 of 6 (6 x at outside the partition's day)"),
     "times to come": LIMIT.format(path="{path}", found="6 of 6 (6 x at outside the partition's day)"),
-    "times without a day": LIMIT.format(path="{path}", found="6 of 6 (6 x at is not of type timestamp)"),
+    "times without a day": "SchemaChanged: {path}: expected at of type timestamp, found 6 of 6 values otherwise, such "
+    "as '06:00:00'",
     "known after the cut-off": LIMIT.format(path="{path}", found="6 of 6 (6 x known only after the cut-off)"),
+    "half of the values of another type": LIMIT.format(path="{path}", found="3 of 6 (3 x value is not of type double)"),
 }
 
 
@@ -249,9 +253,9 @@ PARQUET_SAID = {
     "cut off": "UnreadableFile: expected a Parquet file at {path}, found: ",
     "a broken page": "UnreadableFile: expected 6 rows or more in {path}, Spark could read 0; land it again",
     "not parquet": "UnreadableFile: expected a Parquet file at {path}, found: ",
-    "a missing column": "value, note, known_at, found missing value; correct the file, or source.columns",
-    "another type": "WrongHeader: {path}: found note of type binary where string is declared; write the file with",
-    "times that spark cannot read": "WrongHeader: {path}: found at of type timestamp[ns, tz=UTC] where timestamp",
+    "a missing column": "SchemaChanged: {path}: expected the column value of type double, found no such column",
+    "another type": "SchemaChanged: {path}: expected note of type string, found the type binary (not so on 2013-03-0",
+    "times that spark cannot read": "UnreadableFile: {path}: found at of type timestamp[ns, tz=UTC], known_at of type",
 }
 
 

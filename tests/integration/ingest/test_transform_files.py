@@ -116,7 +116,7 @@ def test_a_lost_spark_server_is_worth_trying_again(bundle: Bundle, cut_off: Spar
     platform, lost = bundle.platform(), bundle.platform()
     vars(lost)["spark"] = cut_off
     group = platform.specs.group(bundle.readings)
-    with pytest.raises(ServiceUnavailable, match=f"Spark was lost while ingesting {bundle.readings} 2013-03-01"):
+    with pytest.raises(ServiceUnavailable, match=f"lost while reading the source of {bundle.readings} 2013-03-01"):
         ingest(lost, group, Interval.day(DS), "lost", restated="yes")
     staged = ingest(platform, group, Interval.day(DS), "staged", restated="yes")
     judged = validate(platform, group, staged)

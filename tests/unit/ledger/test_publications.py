@@ -96,3 +96,17 @@ def test_the_extent_of_a_dataset_goes_from_its_oldest_to_its_newest_day(ledger: 
     assert ledger.publications.extent(GROUP) is None
     ledger.publications.record([publication(12), publication(3)])
     assert ledger.publications.extent(GROUP) == Interval(date(2013, 4, 3), date(2013, 4, 12))
+
+
+def test_the_last_partition_without_a_finding_is_the_newest_whose_own_run_had_none(ledger: Ledger) -> None:
+    def finding(day: int, run_id: str, target: str = "gate") -> Validation:
+        return Validation(GROUP, date(2013, 4, day), run_id, "expect_x", target, "warning", success=False, observed="")
+
+    def last(before: int, target: str = "gate") -> date | None:
+        return ledger.publications.last_without(GROUP, "expect_x", target, date(2013, 4, before))
+
+    ledger.publications.record([publication(day) for day in (8, 9, 10, 11)])
+    ledger.publications.record_validations([finding(9, "r1"), finding(10, "r1"), finding(11, "r1"), finding(8, "r0")])
+    assert (last(12), last(12, "other"), last(8)) == (date(2013, 4, 8), date(2013, 4, 11), None)
+    ledger.publications.record([publication(10, run_id="r2")])
+    assert last(12) == date(2013, 4, 10), "the day was published again, without it"

@@ -104,6 +104,17 @@ def test_a_key_that_changes_the_rows_changes_the_meaning(written, old: str, new:
     assert group_meaning(load_specs(written.root).group("flights")) != before
 
 
+def test_a_query_says_what_the_rows_are_and_an_address_does_not(written) -> None:
+    query = "  format: jdbc\n  connection: shop\n  query: select * from f where day = '{ds}'\n"
+    written.replace(GROUP, "  format: csv\n  path: flights/{ds}.csv\n", query)
+    before, _ = meanings(written)
+
+    written.replace(GROUP, "connection: shop", "connection: store")
+    assert meanings(written)[0] == before
+    written.replace(GROUP, "from f where", "from f where not cancelled and")
+    assert meanings(written)[0] != before
+
+
 def test_a_time_zone_changes_the_meaning(written) -> None:
     before, _ = meanings(written)
     for file in (GROUP, GROUP.replace("flights", "outcomes")):

@@ -1,0 +1,234 @@
+"""Landed files: what has arrived, and what can be said of a file before Spark reads it.
+
+Files are reached through Arrow's file systems, so a path may be local or an `s3://` address.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+from pyarrow import types as arrow
+
+from include.mlops.errors import (
+    EmptyFile,
+    MissingFile,
+    ServiceUnavailable,
+    TruncatedFile,
+    UnreadableFile,
+    WrongEncoding,
+    WrongHeader,
+)
+from include.mlops.settings import Settings
+from include.mlops.sources.source import Look
+from include.mlops.spec.base import repeated
+from include.mlops.spec.feature_group import FeatureGroup
+
+CHUNK = 1 << 16
+_ANEW = "land it again, or say `empty: allow` under source where a day may have none"
+_DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'"}
+
+
+def address(settings: Settings, group: FeatureGroup, ds: date) -> str:
+    """Where the file of that partition lands."""
+    root = settings.landing.rstrip("/")
+    return f"{root if '://' in root else Path(root).absolute()}/{group.path(ds)}"
+
+
+def landed(url: str) -> bool:
+    """Raises ServiceUnavailable where the store of landed files does not answer."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        return bool(filesystem.get_file_info(path).type == fs.FileType.File)
+
+
+def inspect(group: FeatureGroup, url: str) -> Look:
+    """The columns of a file that Spark may read. Raises BrokenSource for what is wrong with the file as a whole."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+        if info.type != fs.FileType.File:
+            found = "a folder" if info.type == fs.FileType.Directory else "none"
+            raise MissingFile(f"expected the file {url}, found {found}; land it, or lower schedule.end of {group.name}")
+        allowed = group.source.empty == "allow"
+        if info.size == 0 and allowed and group.source.format == "json":
+            return Look(dict.fromkeys(group.source.columns), 0)
+        if info.size == 0:
+            raise EmptyFile(f"expected rows in {url}, found 0 bytes; was the upload cut off? Land it again")
+        if group.source.format == "parquet":
+            return _inspect_parquet(url, filesystem, path, may_be_empty=allowed)
+        try:
+            with filesystem.open_input_file(path) as file:
+                return _inspect_text(group, url, file, info.size)
+        except PermissionError as error:
+            raise UnreadableFile(
+                f"expected a file that may be read at {url}, found: {error}; grant this user access"
+            ) from error
+
+
+def identity(url: str) -> dict[str, Any]:
+    """Which file it is: `{"size":, "modified":, "sha256":}`; all None where there is none. Reads it once."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+        if info.type != fs.FileType.File:
+            return {"size": None, "modified": None, "sha256": None}
+        found = hashlib.sha256()
+        with filesystem.open_input_stream(path, compression=None) as file:
+            while part := file.read(CHUNK):
+                found.update(part)
+    return {"size": info.size, "modified": info.mtime_ns, "sha256": found.hexdigest()}
+
+
+def same_file(url: str, known: Mapping[str, Any]) -> bool:
+    """Whether size and time are those of the `known` identity; the file is not read."""
+    with _answering(url):
+        filesystem, path = _open(url)
+        info = filesystem.get_file_info(path)
+    return (info.size, info.mtime_ns) == (known["size"], known["modified"])
+
+
+def _inspect_text(group: FeatureGroup, url: str, file: Any, size: int) -> Look:
+    head: bytes = file.read(CHUNK)
+    file.seek(max(0, size - CHUNK))
+    tail: bytes = file.read(CHUNK)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in head + tail:
+        raise WrongEncoding(f"expected UTF-8 text in {url}, found UTF-16 or binary data; export it as UTF-8")
+    for part in (head, tail):
+        broken = _not_utf8(part, whole_start=part is head)
+        if broken is not None:
+            raise WrongEncoding(f"expected UTF-8 text in {url}, found the byte 0x{broken:02x}; export it as UTF-8")
+    lines = _lines(head.removeprefix(b"\xef\xbb\xbf"))
+    last = "" if tail.endswith((b"\n", b"\r")) else _lines(tail)[-1]  # a whole file ends its last line
+    allowed = group.source.empty == "allow"
+    if group.source.format == "csv":
+        return _inspect_csv(list(group.source.columns), url, lines, last, may_be_empty=allowed)
+    if allowed and not any(line.strip() for line in lines):
+        return Look(dict.fromkeys(group.source.columns), 0)
+    keys = _inspect_json(url, lines, last)
+    rare = _named_in(file, [name for name in group.source.columns if name not in keys])
+    return Look(dict.fromkeys(sorted(keys | rare)))
+
+
+def _inspect_csv(expected: list[str], url: str, lines: list[str], last: str, *, may_be_empty: bool) -> Look:
+    header = next(csv.reader(lines[:1]), [])
+    if not set(expected) & set(header):
+        raise WrongHeader(f"{url}:1: {_another_header(expected, header)}")
+    if twice := repeated(tuple(header)):
+        raise WrongHeader(f"{url}:1: expected each column once, found twice: {', '.join(twice)}; correct the file")
+    if not any(line.strip() for line in lines[1:]):
+        if may_be_empty:
+            return Look(dict.fromkeys(header), 0)
+        raise EmptyFile(f"expected rows in {url}, found a header alone; {_ANEW}")
+    fields = len(next(csv.reader([last]), [])) if last else len(header)
+    if fields < len(header):
+        raise TruncatedFile(
+            f"expected {len(header)} fields in the last line of {url}, found '{last[:80]}' and no end of line; "
+            "was the upload cut off? Land it again"
+        )
+    return Look(dict.fromkeys(header))
+
+
+def _inspect_json(url: str, lines: list[str], last: str) -> set[str]:
+    """The keys of the first records."""
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if not first:
+        raise EmptyFile(f"expected rows in {url}, found blank lines; {_ANEW}")
+    if not first.startswith("{") or first == "{":
+        raise UnreadableFile(f"{url}: expected one JSON object a line, found '{first[:80]}'; export it as JSON lines")
+    if last and _parsed(last) is None:
+        raise TruncatedFile(
+            f"expected a JSON object in the last line of {url}, found '{last[-80:]}' and no end of line; "
+            "was the upload cut off? Land it again"
+        )
+    records = (_parsed(line) for line in lines)
+    return {key for record in records if isinstance(record, dict) for key in record}
+
+
+def _named_in(file: Any, names: Iterable[str]) -> set[str]:
+    """Those of `names` that some record far inside a file may have as a key."""
+    sought = {name: json.dumps(name).encode() for name in names}
+    found: set[str] = set()
+    file.seek(0)
+    before = b""
+    while len(found) < len(sought) and (part := file.read(16 * CHUNK)):
+        found |= {name for name, key in sought.items() if key in before + part}
+        before = part[-256:]
+    return found
+
+
+def _inspect_parquet(url: str, filesystem: Any, path: str, *, may_be_empty: bool) -> Look:
+    try:
+        with filesystem.open_input_file(path) as file:
+            metadata = pq.read_metadata(file)
+    except Exception as error:  # pyarrow raises OSError, ArrowInvalid and others for damaged files
+        raise UnreadableFile(f"expected a Parquet file at {url}, found: {error}; land it again") from error
+    if metadata.num_rows == 0 and not may_be_empty:
+        raise EmptyFile(f"expected rows in {url}, found none; {_ANEW}")
+    schema: pa.Schema = metadata.schema.to_arrow_schema()
+    unknown = [f"{field.name} of type {field.type}" for field in schema if _refused(field.type)]
+    if unknown:
+        raise UnreadableFile(f"{url}: found {', '.join(unknown)}, which Spark cannot read; write times up to us")
+    return Look({field.name: field.type for field in schema}, metadata.num_rows)
+
+
+def _another_header(expected: list[str], found: list[str]) -> str:
+    shown = ", ".join(f"'{name[:40]}'" for name in found) or "nothing"
+    other = next((name for mark, name in _DELIMITERS.items() if len(found) == 1 and mark in found[0]), None)
+    remedy = f"the delimiter seems to be {other}: export with ','" if other else "does the file lack its header?"
+    return f"expected the columns {', '.join(expected)}, found {shown}; {remedy}"
+
+
+def _lines(part: bytes) -> list[str]:
+    text = part.decode("utf-8", "ignore")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _parsed(text: str) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _not_utf8(part: bytes, *, whole_start: bool) -> int | None:
+    """The first byte that is not UTF-8, forgiving a character cut at the edges of the chunk."""
+    start = 0
+    if not whole_start:
+        while start < min(3, len(part)) and part[start] & 0xC0 == 0x80:
+            start += 1
+    try:
+        part[start:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            return part[start + error.start]
+    return None
+
+
+def _refused(kind: pa.DataType) -> bool:
+    return bool(arrow.is_timestamp(kind) and kind.unit == "ns")
+
+
+def _open(url: str) -> tuple[Any, str]:
+    if "://" not in url:
+        return fs.LocalFileSystem(), url
+    filesystem, path = fs.FileSystem.from_uri(url)
+    return filesystem, path
+
+
+@contextmanager
+def _answering(url: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ServiceUnavailable(f"the store of landed files did not answer for {url}: {error}") from error
