@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.mlops.commands import From, To, _platform, _run_id
-from include.mlops.policy.backfill import Only, Order, Plan, lines
+from include.mlops.commands import From, To, _interval, _platform, _run_id
+from include.mlops.policy.backfill import Dependents, Only, Order, Plan, lines
 
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
@@ -33,16 +33,9 @@ def backfill(
     yes: Annotated[bool, typer.Option(help="Do not ask.")] = False,
 ) -> None:
     """Show what is present, missing, stale or in-sample over an interval, and compute what is wanted of it."""
-    order = Order(
-        what,
-        first.date(),
-        last.date(),
-        only,
-        version,
-        "compute" if dependents else "leave",
-        reason,
-        days_per_job,
-    )
+    days = _interval(first, last)
+    then: Dependents = "compute" if dependents else "leave"
+    order = Order(what, days.first, days.last, only, version, then, reason, days_per_job)
     with _platform() as rooms:
         from include.mlops.steps.backfill_plan import plan
 

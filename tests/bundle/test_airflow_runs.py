@@ -218,12 +218,28 @@ def test_a_bulk_run_over_an_interval_that_goes_backwards_says_so_and_calls_nobod
     conf = {"what": "flight_outcomes", "from": "2013-02-01", "to": "2013-01-01"}
     run = start("bulk", None, conf=conf)
 
-    done = run.task("run")
+    done = run.task("plan")
 
     assert done.state == "failed"
     assert "expected First day before Last day, found 2013-02-01 and 2013-01-01" in str(done.error)
     assert run.ends() == "failed"
     assert rooms.ledger.incidents.list_outbox() == []
+
+
+def test_a_bulk_run_shows_its_plan_and_waits_only_for_who_sees_the_question(start: Start, rooms: Platform) -> None:
+    _land(rooms, LONG_AGO)
+    conf = {"what": "flight_outcomes", "from": "2013-04-02", "to": LONG_AGO}
+    form, api = start("bulk", None, conf={**conf, "approve": True}), start("bulk", None, conf=conf)
+    for run in (form, api):
+        planned = run.task("plan")
+        assert planned.state == "success", planned.error
+    (page, _) = sorted((rooms.settings.reports / "bulk").iterdir())
+    text = page.read_text()
+    assert "2013-04-02" in text
+    assert "waits for the file" in text
+
+    assert form.task("approve").state == "awaiting_input"
+    assert api.task("approve").state == "success"
 
 
 def test_delivering_alerts_succeeds_without_slack(start: Start) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import MlopsError, SpecError
 from include.mlops.policy.backfill import Facts, Kind, Order, Part, Plan, lines, part
 from include.mlops.policy.staleness import stale_because
 from include.mlops.registry.version import Version
@@ -14,6 +14,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
 from include.mlops.spec.model import Model
+from include.mlops.spec.nearest import allowed
 from include.mlops.steps.dependents import in_order, reached
 from include.mlops.steps.freshness import compared, stale, stale_performance
 from include.mlops.steps.inputs import Read, reads_of
@@ -52,13 +53,15 @@ def plan(platform: Platform, order: Order, run_id: str) -> Plan:
 
 def pieces(platform: Platform, order: Order) -> list[Piece]:
     """What was asked for, then what depends on it where that is computed too; each after what it reads."""
-    interval = Interval(order.first, order.last)
-    if order.what not in platform.specs.groups:
-        platform.specs.model(order.what)
+    interval, specs = Interval(order.first, order.last), platform.specs
+    if not {order.what} & {*specs.groups, *specs.broken_groups, *specs.models, *specs.broken_models}:
+        raise SpecError([allowed("feature group or model", order.what, {*specs.groups, *specs.models})])
+    if order.what in {*specs.models, *specs.broken_models}:
+        specs.model(order.what)
         return [Piece("scores", order.what, interval), Piece("performance", order.what, interval)]
     if order.version is not None:
         raise MlopsError(f"expected no version for the feature group {order.what}, found {order.version}; name a model")
-    found = [Piece("group", order.what, interval)]
+    found = [Piece("group", specs.group(order.what).name, interval)]
     return found + (list(_dependents(platform, order.what, interval)) if order.dependents == "compute" else [])
 
 

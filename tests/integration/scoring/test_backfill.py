@@ -6,15 +6,16 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from include.mlops.errors import PartitionsFailed
-from include.mlops.policy.backfill import Order, Plan, State
+from include.mlops.policy.backfill import Dependents, Order, Plan, State, part
 from include.mlops.spec.load import Specs
 from include.mlops.steps.backfill import carry_out, to_announce
 from include.mlops.steps.backfill_plan import plan
 from include.mlops.steps.platform import Platform
-from tests.integration.scoring.world import V2_AS_OF, World, day, days
+from tests.integration.scoring.world import OUTCOMES, V2_AS_OF, World, day, days, delays, outcomes
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +31,7 @@ def world(another_world: Callable[[], World]) -> World:
 
 
 def _plan(world: World, first: int, last: int, run_id: str = "plan", **options: Any) -> Plan:
-    what = options.pop("what", world.model.name)
-    return plan(world.platform, Order(what, day(first), day(last), **options), run_id)
+    return plan(world.platform, Order(world.model.name, day(first), day(last), **options), run_id)
 
 
 def _bulk(world: World, first: int, last: int, run_id: str = "bulk", **options: Any) -> dict[str, list[date]]:
@@ -40,6 +40,12 @@ def _bulk(world: World, first: int, last: int, run_id: str = "bulk", **options: 
 
 def _states(found: Plan, number: int = 0) -> dict[int, State]:
     return {one.ds.day: one.state for one in found.parts[number].days}
+
+
+def _asked(group: str, dependents: Dependents) -> Plan:
+    """Of days that are published, so that there is nothing to plan."""
+    order = Order(group, day(14), day(18), only="all", dependents=dependents)
+    return Plan(order, (part("group", group, [], "all"),))
 
 
 def _rows(world: World) -> Any:
@@ -138,33 +144,34 @@ def test_a_run_of_all_days_that_was_stopped_goes_on_under_its_own_name(world: Wo
 
 
 def test_nothing_is_told_or_decided_even_at_the_frontier(world: World) -> None:
-    """The newest days have drifted and their labels say the opposite: a night would tell."""
-    world.publish_outcomes(*range(16, 31))
-    for number in range(24, 31):
-        world.publish_flights(number, hour=[3] * 120)
+    """Late flights come early and early ones late: a night's measurement of the newest day tells of it."""
+    for ds in days(16, 30):
+        world.publish(outcomes(ds, delay=pa.array(30 - delays(ds), from_pandas=True)), [ds], OUTCOMES)
     decisions = world.platform.ledger.releases.decisions(world.model.name)
     _bulk(world, 16, 30)
+    assert world.platform.ledger.monitoring.verdicts(world.model.name, "performance")[-1].confirmed
     assert world.told() == []
     assert world.platform.ledger.releases.decisions(world.model.name) == decisions
+    world.measure(30)
+    assert world.told() == [("opened", "performance", day(30))]
 
 
 def test_events_go_out_for_days_that_a_live_version_has_not_scored(world: World) -> None:
     """The group's days were published by the run `run`."""
-    started = _plan(world, 14, 18, "run", what="flights", only="all", dependents="start")
+    started = _asked("flights", "start")
     assert to_announce(world.platform, started, "run") == [day(16), day(17), day(18)]
     world.score(16, 17)
     assert to_announce(world.platform, started, "run") == [day(18)]
     world.publish_flights(17, wind=[9.0] * 120)
     assert to_announce(world.platform, started, "run") == [day(17), day(18)], "its scores are stale"
     assert to_announce(world.platform, started, "another") == [], "it published none of them"
-    for leaves in ("leave", "compute"):
-        other = _plan(world, 14, 18, "run", what="flights", only="all", dependents=leaves)
-        assert to_announce(world.platform, other, "run") == []
+    for dependents in ("leave", "compute"):
+        assert to_announce(world.platform, _asked("flights", dependents), "run") == []
 
 
 def test_events_of_labels_go_out_for_days_that_are_scored_and_not_measured(world: World) -> None:
     world.publish_outcomes(16, 17, 18)
     world.score(17, 18)
     world.measure(18)
-    started = _plan(world, 14, 18, "run", what="outcomes", only="all", dependents="start")
+    started = _asked("outcomes", "start")
     assert to_announce(world.platform, started, "run") == [day(17)]
