@@ -76,7 +76,7 @@ def bulk_dag(found: Specs) -> DAG:
 
         @task(
             outlets=[published(group) for group in found.groups.values()],
-            trigger_rule="none_skipped",
+            trigger_rule="all_done_min_one_success",
             doc_md="Starts the DAGs that score and measure, for the days that this run published and they lack. The "
             "newest goes first, so that all others lie behind the frontier. Nothing where the run computed what "
             "depends on it, or was asked to leave it.",

@@ -108,9 +108,9 @@ def _dependents(platform: Platform, name: str, interval: Interval) -> Iterator[P
     changed = {name: interval}
     for reader in in_order(platform.specs):
         hulls = [reached(reader, other, changed[other]) for other in reader.reads if other in changed]
-        if hulls:
-            changed[reader.name] = _hull(hulls).from_(reader.first_partition) or interval
-            yield Piece("group", reader.name, changed[reader.name])
+        if hulls and (found := _hull([interval, *hulls]).from_(reader.first_partition)):
+            changed[reader.name] = found
+            yield Piece("group", reader.name, found)
     for model in platform.specs.models.values():
         scored, labelled = changed.get(model.features.group), changed.get(model.label.group)
         if scored:

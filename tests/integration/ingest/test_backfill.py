@@ -27,7 +27,7 @@ from tests.integration.ingest.bundle import READINGS, Bundle, change, day, plans
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("killed_backfill.py")
-COMMIT, RECORD = "include.mlops.lake.staging.publish", "include.mlops.steps.publish._record"
+JOB, RECORD = "include.mlops.steps.backfill.ingest_interval", "include.mlops.steps.publish._record"
 
 
 def _landed(bundle: Bundle, last: int) -> Bundle:
@@ -77,33 +77,33 @@ def _night(bundle: Bundle, name: str, ds: date) -> None:
 @pytest.fixture(scope="module")
 def loaded(new_bundle: Callable[[], Bundle]) -> Bundle:
     """Both groups in bulk, in jobs of four days."""
-    made = _landed(new_bundle(), 10)
-    found = _bulk(made, made.readings, 1, 10, days_per_job=4, dependents="compute")
-    assert [len(days) for days in found.values()] == [10, 10]
+    made = _landed(new_bundle(), 6)
+    found = _bulk(made, made.readings, 1, 6, days_per_job=4, dependents="compute")
+    assert [len(days) for days in found.values()] == [6, 6]
     return made
 
 
 def test_a_group_and_what_reads_it_is_what_native_nights_make(loaded: Bundle, new_bundle: Callable[[], Bundle]) -> None:
-    nights = _landed(new_bundle(), 10)
+    nights = _landed(new_bundle(), 6)
     for name in (nights.readings, nights.plans):
-        for ds in Interval(day(1), day(10)):
+        for ds in Interval(day(1), day(6)):
             _night(nights, name, ds)
     for mine, theirs in ((loaded.readings, nights.readings), (loaded.plans, nights.plans)):
-        assert _told(loaded, mine, 10) == _told(nights, theirs, 10)
+        assert _told(loaded, mine, 6) == _told(nights, theirs, 6)
 
 
 def test_twice_the_same_changes_nothing_and_leaves_nothing_stale(loaded: Bundle) -> None:
-    before = [_told(loaded, name, 10) for name in (loaded.readings, loaded.plans)]
+    before = [_told(loaded, name, 6) for name in (loaded.readings, loaded.plans)]
     snapshots = [loaded.platform().lake.snapshot(loaded.group(name).table) for name in (loaded.readings, loaded.plans)]
     for only in ("missing", "stale"):
-        again = _plan(loaded, loaded.readings, 1, 10, only=only, dependents="compute")
+        again = _plan(loaded, loaded.readings, 1, 6, only=only, dependents="compute")
         assert again.computed == 0
         assert set(_states(again).values()) == {"present"}
-    made = _bulk(loaded, loaded.readings, 1, 10, "again", only="all")
-    assert [len(days) for days in made.values()] == [10]
-    assert [_told(loaded, name, 10) for name in (loaded.readings, loaded.plans)] == before
+    made = _bulk(loaded, loaded.readings, 1, 6, "again", only="all")
+    assert [len(days) for days in made.values()] == [6]
+    assert [_told(loaded, name, 6) for name in (loaded.readings, loaded.plans)] == before
     assert loaded.platform().lake.snapshot(loaded.group(loaded.plans).table) == snapshots[1]
-    assert _plan(loaded, loaded.plans, 1, 10, only="stale").computed == 0, "equal rows leave no dependent stale"
+    assert _plan(loaded, loaded.plans, 1, 6, only="stale").computed == 0, "equal rows leave no dependent stale"
 
 
 def test_a_plan_tells_missing_stale_and_refused_days_apart(new_bundle: Callable[[], Bundle]) -> None:
@@ -146,34 +146,31 @@ def test_a_plan_tells_missing_stale_and_refused_days_apart(new_bundle: Callable[
     assert {row["hour"] for row in bundle.rows(bundle.readings, day(1))} == {7, 8}
 
 
-@pytest.mark.parametrize(
-    ("function", "call", "kept"),
-    [(COMMIT, 2, 4), (RECORD, 2, 4), ("include.mlops.steps.backfill.ingest_interval", 3, 8)],
-)
+@pytest.mark.parametrize(("function", "call", "kept"), [(RECORD, 2, 2), (JOB, 3, 4)])
 def test_killed_and_resumed_is_what_one_clean_run_leaves(
     loaded: Bundle, new_bundle: Callable[[], Bundle], function: str, call: int, kept: int
 ) -> None:
-    """Before a commit and before its record, both inside the second job, and between the second and the third."""
-    bundle = _landed(new_bundle(), 10)
-    found = _plan(bundle, bundle.readings, 1, 10, "stopped", days_per_job=4)
+    """Inside the second job, between its commit and the record of that; and between the second job and the third."""
+    bundle = _landed(new_bundle(), 6)
+    found = _plan(bundle, bundle.readings, 1, 6, "stopped", days_per_job=2)
     _killed_before(bundle, found, "stopped", function, call)
-    assert sorted(bundle.published(bundle.readings, day(1), day(10))) == [day(n) for n in range(1, kept + 1)]
-    rest = _plan(bundle, bundle.readings, 1, 10, "resumed")
-    assert rest.parts[0].computed == tuple(day(n) for n in range(kept + 1, 11))
+    assert sorted(bundle.published(bundle.readings, day(1), day(6))) == [day(n) for n in range(1, kept + 1)]
+    rest = _plan(bundle, bundle.readings, 1, 6, "resumed")
+    assert rest.parts[0].computed == tuple(day(n) for n in range(kept + 1, 7))
     carry_out(bundle.platform(), rest, "resumed")
-    assert _told(bundle, bundle.readings, 10) == _told(loaded, loaded.readings, 10)
+    assert _told(bundle, bundle.readings, 6) == _told(loaded, loaded.readings, 6)
 
 
 def test_a_run_of_all_days_that_was_killed_goes_on_where_it_stopped(new_bundle: Callable[[], Bundle]) -> None:
-    bundle = _landed(new_bundle(), 6)
-    _bulk(bundle, bundle.readings, 1, 6, "yesterday")
-    before = _told(bundle, bundle.readings, 6)
-    found = _plan(bundle, bundle.readings, 1, 6, "today", only="all", days_per_job=2)
-    _killed_before(bundle, found, "today", "include.mlops.steps.backfill.ingest_interval", 3)
+    bundle = _landed(new_bundle(), 4)
+    _bulk(bundle, bundle.readings, 1, 4, "yesterday")
+    before = _told(bundle, bundle.readings, 4)
+    found = _plan(bundle, bundle.readings, 1, 4, "today", only="all", days_per_job=2)
+    _killed_before(bundle, found, "today", JOB, 2)
     made = carry_out(bundle.platform(), found, "today").made  # the task again, with the plan that it was given
-    assert made[bundle.readings] == [day(5), day(6)]
-    assert {one.run_id for one in bundle.published(bundle.readings, day(1), day(6)).values()} == {"today"}
-    assert _told(bundle, bundle.readings, 6) == before
+    assert made[bundle.readings] == [day(3), day(4)]
+    assert {one.run_id for one in bundle.published(bundle.readings, day(1), day(4)).values()} == {"today"}
+    assert _told(bundle, bundle.readings, 4) == before
 
 
 def test_ninety_days_in_three_jobs_alert_nobody_although_each_ends_at_the_frontier(
@@ -181,7 +178,7 @@ def test_ninety_days_in_three_jobs_alert_nobody_although_each_ends_at_the_fronti
 ) -> None:
     bundle = new_bundle()
     bundle.write_readings(
-        expectations="- expect_column_values_to_be_between: {column: value, max_value: 2, severity: warning}"
+        expectations="- expect_column_values_to_be_between: {column: value, max_value: 2}\n  severity: warning"
     )
     every = Interval(day(1), day(1) + timedelta(days=89))
     for ds in every:
