@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
+from rich.tree import Tree
 
 from include.mlops.commands import _interval, _platform
+
+if TYPE_CHECKING:
+    from include.mlops.steps.lineage import Story
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(stale)
+    app.command()(lineage)
 
 
 def stale(
@@ -37,3 +45,50 @@ def stale(
                 typer.echo(f"  run: {command}")
         if not found:
             typer.echo("nothing is out of date")
+
+
+def lineage(
+    name: Annotated[str, typer.Argument(help="A model or a feature group.")],
+    day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="The partition.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
+) -> None:
+    """Tell the story of a partition: what it was made from, down to the files, and what was made from it."""
+    with _platform() as rooms:
+        from dataclasses import asdict
+
+        from rich.console import Console
+
+        from include.mlops.steps.lineage import lineage as story
+
+        subject = rooms.specs.groups.get(name) or rooms.specs.model(name)
+        found = story(rooms, subject, day.date())
+        if as_json:
+            typer.echo(json.dumps(asdict(found), indent=2, default=str))
+            return
+        console = Console(width=None if sys.stdout.isatty() else 1000)
+        console.print(_tree(found.partition, Tree("", hide_root=True)))
+        if found.used_by:
+            used = Tree(Text("used by", style="bold"))
+            for one in found.used_by:
+                _tree(one, used)
+            console.print(used)
+
+
+def _tree(story: Story, under: Tree) -> Tree:
+    branch = under.add(Text(story.what, style="bold"))
+    for name, value in story.facts.items():
+        branch.add(Text(f"{name}: {_shown(value)}", style="dim"))
+    for wrong in story.wrong:
+        branch.add(Text(f"! {wrong}", style="yellow"))
+    for one in story.made_from:
+        _tree(one, branch)
+    return under
+
+
+def _shown(value: Any) -> str:
+    """A value on one line; of many, the first and the last."""
+    if isinstance(value, dict):
+        told = [f"{key} {str(one)[:16]}" for key, one in value.items()]
+        return f"{told[0]} ... {told[-1]}" if len(told) > 2 else ", ".join(told)
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.mlops.errors import NotReady, ServiceUnavailable, WrongTrigger
+from include.mlops.errors import NotReady, PartitionsFailed, ServiceUnavailable, WrongTrigger
 from include.mlops.settings import ROOT
 from tests.bundle.outage import Outage
 
@@ -155,6 +155,9 @@ def test_a_scheduled_run_defers_and_goes_on_when_the_file_lands(start: Start, ro
 
     landing.join()
     assert done.state == "success"
+    ingested = run.task("ingest")
+    assert isinstance(ingested.error, PartitionsFailed), "it looked into the file, whose header is another"
+    assert "WrongHeader" in str(ingested.error)
 
 
 def test_a_missing_file_of_the_past_is_told_as_late_after_one_try(start: Start, rooms: Platform) -> None:

@@ -169,6 +169,21 @@ def test_a_feature_group_waits_ingests_validates_publishes(bag: DagBag, group: s
     assert [asset.name for asset in dag.get_task("publish").outlets] == [group]
 
 
+def test_a_group_whose_reader_wants_it_ends_by_making_again_what_was_overtaken() -> None:
+    from include.mlops.orchestration.ingest_dag import ingest_dag
+
+    outcomes, flights = SPECS.groups["flight_outcomes"], SPECS.groups["scheduled_flights"]
+    assert SPECS.readers("flight_outcomes") == [flights]
+
+    dag = ingest_dag(outcomes, readers=[flights.model_copy(update={"restatement": "recompute"})])
+
+    assert [task.task_id for task in dag.topological_sort()][-2:] == ["publish", "restate_dependents"]
+    (last,) = dag.leaves
+    assert last.pool == "spark"
+    assert last.on_success_callback
+    assert last.on_skipped_callback
+
+
 @pytest.mark.parametrize("model", sorted(SPECS.models))
 def test_a_model_listens_to_its_features_its_labels_and_its_own_requests(bag: DagBag, model: str) -> None:
     spec = SPECS.models[model]

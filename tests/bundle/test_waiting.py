@@ -149,6 +149,38 @@ class TestTheTask:
             wait(OUTCOMES).resume(context("ingest_flight_outcomes", "wait", LONG_AGO), ["the file x"])
 
 
+class TestAGroupThatGoesOnWithoutLateInputs:
+    @pytest.fixture
+    def goes_on(self, rooms: Platform) -> WaitForPartition:
+        """All of its inputs are there but the outcomes of the last two days."""
+        _publish(rooms, OUTCOMES, date(2013, 3, 7), date(2013, 4, 1))
+        _publish(rooms, "airport_weather", date(2013, 1, 1), date(2013, 4, 5))
+        group = rooms.specs.group(FLIGHTS)
+        schedule = group.schedule.model_copy(update={"late": "go_on"})
+        return WaitForPartition(task_id="wait", group=group.model_copy(update={"schedule": schedule}))
+
+    def test_says_past_the_deadline_what_it_goes_on_without(
+        self, rooms: Platform, goes_on: WaitForPartition, context: Contexts
+    ) -> None:
+        _land(rooms, FLIGHTS, "2013-04-05")
+        lacking = ["flight_outcomes of 2013-04-02", "flight_outcomes of 2013-04-03"]
+        past = context("ingest_scheduled_flights", "wait", "2013-04-05", run_type="backfill")
+
+        assert goes_on.execute(past) == lacking
+        assert goes_on.resume(past, lacking) == lacking
+
+    def test_waits_until_the_deadline(self, rooms: Platform, goes_on: WaitForPartition, context: Contexts) -> None:
+        _land(rooms, FLIGHTS, "2013-04-05")
+
+        _deferred(goes_on, context("ingest_scheduled_flights", "wait", "2013-04-05"))
+
+    def test_never_goes_on_without_its_file(self, goes_on: WaitForPartition, context: Contexts) -> None:
+        past = context("ingest_scheduled_flights", "wait", "2013-04-05", run_type="backfill")
+
+        with pytest.raises(NotReady, match=r"waits for the file .*2013-04-05.csv, flight_outcomes of 2013-04-02"):
+            goes_on.execute(past)
+
+
 @pytest.mark.usefixtures("rooms")
 class TestTheTrigger:
     def test_is_the_same_after_its_way_through_airflows_database(self) -> None:

@@ -204,8 +204,13 @@ class Model(Spec):
         return f"predictions.{self.name}"
 
     @property
+    def drift(self) -> str:
+        """The name under which the ledger keeps what the drift of a day was measured on."""
+        return f"drift.{self.name}"
+
+    @property
     def performance(self) -> str:
-        """The name under which the ledger keeps what the realised performance of a day was measured on."""
+        """As `drift`, for realised performance."""
         return f"performance.{self.name}"
 
     @property

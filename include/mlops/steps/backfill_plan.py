@@ -16,7 +16,7 @@ from include.mlops.spec.meaning import group_meaning
 from include.mlops.spec.model import Model
 from include.mlops.spec.nearest import allowed
 from include.mlops.steps.dependents import in_order, reached
-from include.mlops.steps.freshness import compared, stale, stale_performance
+from include.mlops.steps.freshness import compared, stale, stale_measured
 from include.mlops.steps.inputs import Read, reads_of
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.readiness import missing_files
@@ -166,7 +166,7 @@ def _of_performance(platform: Platform, model: Model, interval: Interval, coming
     """Of days that are scored and labelled, or will be; no other day is measured."""
     record, labels = platform.ledger.publications, platform.specs.group(model.label.group).table
     there = {table: record.over(table, interval) for table in (model.predictions, labels, model.performance)}
-    old = stale_performance(platform, model, interval)
+    old = stale_measured(platform, model, model.performance, interval)
     for ds in interval:
         read = {table: ds in coming.get(table, ()) for table in (model.predictions, labels)}
         if all(ds in there[table] or made for table, made in read.items()):

@@ -13,10 +13,10 @@ from include.mlops.spec.interval import Interval
 from include.mlops.spec.load import Specs
 from include.mlops.spec.meaning import group_meaning
 from include.mlops.spec.model import Model
-from include.mlops.steps.freshness import stale, stale_performance
+from include.mlops.steps.freshness import stale, stale_measured
 from include.mlops.steps.platform import Platform
 
-Kind = Literal["group", "scores", "performance"]
+Kind = Literal["group", "scores", "drift", "performance"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def stale_dependents(platform: Platform, group: FeatureGroup, interval: Interval
     ]
     for model in platform.specs.models.values():
         if model.features.group == group.name:
-            found.append(stale_scores(platform, model, interval))
+            found += [stale_scores(platform, model, interval), stale_drift(platform, model, interval)]
         if model.label.group == group.name:
-            found.append(stale_measured(platform, model, interval))
+            found.append(stale_performance(platform, model, interval))
     return [one for one in found if one.days]
 
 
@@ -66,7 +66,7 @@ def stale_everywhere(platform: Platform, name: str | None, interval: Interval | 
             found += [stale_group(platform, group, days)]
     for model in platform.specs.models.values():
         if name in (None, model.name) and (days := interval or record.extent(model.predictions)):
-            found += [stale_scores(platform, model, days), stale_measured(platform, model, days)]
+            found += [find(platform, model, days) for find in (stale_scores, stale_drift, stale_performance)]
     return [one for one in found if one.days]
 
 
@@ -99,8 +99,13 @@ def stale_scores(platform: Platform, model: Model, interval: Interval) -> Stale:
     return Stale("scores", model.name, days, _commands(f"score {model.name}", days))
 
 
-def stale_measured(platform: Platform, model: Model, interval: Interval) -> Stale:
-    days = stale_performance(platform, model, interval)
+def stale_drift(platform: Platform, model: Model, interval: Interval) -> Stale:
+    days = stale_measured(platform, model, model.drift, interval)
+    return Stale("drift", model.name, days, _commands(f"monitor {model.name}", days))
+
+
+def stale_performance(platform: Platform, model: Model, interval: Interval) -> Stale:
+    days = stale_measured(platform, model, model.performance, interval)
     return Stale("performance", model.name, days, _commands(f"performance {model.name}", days))
 
 

@@ -43,14 +43,14 @@ def overtaken(platform: Platform, subject: FeatureGroup | Model, interval: Inter
     return _stale({ds: Compared(_tables(one.then), _tables(one.now)) for ds, one in found.items()}, subject.name)
 
 
-def stale_performance(platform: Platform, model: Model, interval: Interval) -> dict[date, str]:
-    """The measured days whose predictions or labels were published again with other rows."""
+def stale_measured(platform: Platform, model: Model, dataset: str, interval: Interval) -> dict[date, str]:
+    """The days of `dataset` (`model.drift` or `model.performance`) that were measured on what has other rows now."""
     record = platform.ledger.publications
-    published = record.over(model.performance, interval)
-    labels = platform.specs.group(model.label.group).table
-    now = {table: record.over(table, interval) for table in (model.predictions, labels)} if published else {}
+    published = record.over(dataset, interval)
+    tables = sorted({table for one in published.values() for table in one.inputs})
+    now = {table: record.over(table, interval) for table in tables}
     found = {
-        ds: Compared(_then(one), Made(inputs={table: _digests({ds: rows.get(ds)}) for table, rows in now.items()}))
+        ds: Compared(_then(one), Made(inputs={table: _digests({ds: now[table].get(ds)}) for table in one.inputs}))
         for ds, one in published.items()
     }
     return _stale(found, model.name)

@@ -23,6 +23,7 @@ from include.mlops.policy.drift import ColumnDrift, confirm, judge_night
 from include.mlops.registry.version import Version
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
+from include.mlops.steps.measured import record_measured
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.report import keep
 from include.mlops.steps.training_record import FEATURES_TABLE, IMPORTANCES, REFERENCE, USUAL
@@ -61,6 +62,7 @@ def monitor(platform: Platform, model: Model, ds: date, run_id: str) -> Monitore
     if publication is None or publication.version is None:
         raise NotReady(f"monitor {model.name} {ds}", [f"{model.predictions} of {ds}"])
     record = platform.registry.version(model.name, publication.version)
+    features = platform.ledger.publications.over(record.tag(FEATURES_TABLE), Interval.day(ds)).values()
     found = _measure(platform, model, record, ds)
     path = keep(platform.settings, f"drift/{model.name}/{ds}.html", found.html) if found.html else None
     verdict = _judge(platform, model, record.number, ds, run_id, found, path)
@@ -68,6 +70,7 @@ def monitor(platform: Platform, model: Model, ds: date, run_id: str) -> Monitore
     weight = verdict.detail["weight"]
     platform.ledger.monitoring.record(model.name, ds, "drift", {**distances, "weight": weight}, record.number, run_id)
     platform.ledger.monitoring.judge(verdict)
+    record_measured(platform, model, model.drift, publication, features, run_id)
     if found.rows and platform.at_frontier(model.predictions, ds):
         _tell(platform, model, verdict)
     state = f"bad={verdict.bad} confirmed={verdict.confirmed} {', '.join(verdict.detail['drifted'])}"

@@ -17,12 +17,11 @@ from include.mlops.learner.labels import labels
 from include.mlops.learner.profile import LABEL
 from include.mlops.learner.tasks import SCORE
 from include.mlops.ledger.monitoring import Verdict
-from include.mlops.ledger.publications import Publication
 from include.mlops.policy.drift import confirm
 from include.mlops.policy.performance import fell
 from include.mlops.spec.interval import Interval
-from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
+from include.mlops.steps.measured import record_measured
 from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)
@@ -52,24 +51,8 @@ def measure(platform: Platform, model: Model, interval: Interval, run_id: str) -
     found = []
     for ds, predicted in sorted(scored.items()):
         found.append(_measure_day(platform, model, ds, predicted.version or 0, run_id))
-        platform.ledger.publications.record([_measured_on(model, predicted, labels[ds], run_id)])
+        record_measured(platform, model, model.performance, predicted, [labels[ds]], run_id)
     return found
-
-
-def _measured_on(model: Model, predicted: Publication, labels: Publication, run_id: str) -> Publication:
-    """What a day was measured on, so that it is known when that changes."""
-    return Publication(
-        dataset=model.performance,
-        ds=predicted.ds,
-        rows=predicted.rows,
-        meaning=model_meaning(model),
-        run_id=run_id,
-        inputs={
-            one.dataset: {"snapshot_id": one.snapshot_id, "partitions": {str(one.ds): one.digest}}
-            for one in (predicted, labels)
-        },
-        version=predicted.version,
-    )
 
 
 def _measure_day(platform: Platform, model: Model, ds: date, version: int, run_id: str) -> Measured:

@@ -6,16 +6,17 @@ Only what no longer equals what would be made now is touched, so running this tw
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
 
 from include.mlops.errors import MlopsError, PartitionsFailed
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
 from include.mlops.steps.dependents import in_order, in_runs, reached
-from include.mlops.steps.freshness import overtaken, stale_performance
+from include.mlops.steps.freshness import overtaken, stale_measured
 from include.mlops.steps.monitor import monitor
 from include.mlops.steps.performance import measure
 from include.mlops.steps.platform import Platform
@@ -44,13 +45,14 @@ def restate_dependents(
     PartitionsFailed, after all else was made, where some days could not be.
     """
     work = _Work(platform, run_id, Restated())
-    changed = {group.name: interval}
+    within = {group.name: interval}  # all days that can be reached, so that one that was killed half-way is finished
     for reader in in_order(platform.specs):
-        hulls = [reached(reader, name, changed[name]) for name in reader.reads if name in changed]
-        if hulls and (days := work.group(reader, _hull(day for hull in hulls for day in hull))):
-            changed[reader.name] = _hull(days)
+        hulls = [reached(reader, name, within[name]) for name in reader.reads if name in within]
+        if hulls:
+            within[reader.name] = _hull(day for hull in hulls for day in hull)
+            work.group(reader, within[reader.name])
     for model in platform.specs.models.values():
-        work.model(model, changed, told_of=(group.name, interval) if told else None)
+        work.model(model, within, told_of=(group.name, interval) if told else None)
     if work.done.failures:
         raise PartitionsFailed(f"restate what was made from {group.name} {interval}", work.done.failures)
     return work.done
@@ -60,7 +62,7 @@ def remeasure(platform: Platform, model: Model, interval: Interval, run_id: str)
     """Measure performance again where it was measured before `interval` was scored anew."""
     if model.restatement != "recompute":
         return []
-    days = sorted(stale_performance(platform, model, interval))
+    days = sorted(stale_measured(platform, model, model.performance, interval))
     for run in in_runs(days):
         measure(platform, model, run, run_id)
     return days
@@ -72,54 +74,62 @@ class _Work:
     run_id: str
     done: Restated
 
-    def group(self, group: FeatureGroup, interval: Interval) -> list[date]:
-        """The days of `group` that were made again."""
-
+    def group(self, group: FeatureGroup, interval: Interval) -> None:
         def again(run: Interval) -> None:
             ingest_interval(self.platform, group, run, self.run_id, overdue=True)  # they are published already
 
         found = overtaken(self.platform, group, interval)
-        return self._again(group.name, found, again, recompute=group.restatement == "recompute")
+        self._again(group.name, found, again, recompute=group.restatement == "recompute")
 
-    def model(self, model: Model, changed: dict[str, Interval], told_of: tuple[str, Interval] | None) -> None:
-        recompute = model.restatement == "recompute"
-        inputs = [changed[name] for name in {model.features.group, model.label.group} if name in changed]
-        if not inputs:
+    def model(self, model: Model, within: dict[str, Interval], told_of: tuple[str, Interval] | None) -> None:
+        """Scores, then what was measured of them; each by itself, so that what was killed half-way is finished."""
+        hulls = [within[name] for name in {model.features.group, model.label.group} if name in within]
+        if not hulls:
             return
-        interval = _hull(day for one in inputs for day in one)
-        scores = _but(overtaken(self.platform, model, interval), model.features.group, told_of)
-        self._again(f"scores of {model.name}", scores, lambda run: self._score(model, run), recompute=recompute)
-        measured = _but(stale_performance(self.platform, model, interval), model.label.group, told_of)
+        interval, recompute = _hull(day for hull in hulls for day in hull), model.restatement == "recompute"
 
-        def again(run: Interval) -> None:
-            measure(self.platform, model, run, self.run_id)
+        def score_again(run: Interval) -> None:
+            score(self.platform, model, run, self.run_id, version=versions[run.first])
 
-        self._again(f"performance of {model.name}", measured, again, recompute=recompute)
-
-    def _score(self, model: Model, run: Interval) -> None:
-        """By the version that scored each day before: the one live for it, unless somebody named another."""
-        before = self.platform.ledger.publications.over(model.predictions, run)
-        watched = {verdict.ds for verdict in self.platform.ledger.monitoring.verdicts(model.name, "drift", run.last)}
-        for version in sorted({one.version for one in before.values() if one.version}):
-            for part in in_runs(ds for ds, one in before.items() if one.version == version):
-                score(self.platform, model, part, self.run_id, version=version)
-        for ds in run:
-            if ds in watched:
+        def monitor_again(run: Interval) -> None:
+            for ds in run:
                 monitor(self.platform, model, ds, self.run_id)
 
+        def measure_again(run: Interval) -> None:
+            measure(self.platform, model, run, self.run_id)
+
+        found = _but(overtaken(self.platform, model, interval), model.features.group, told_of)
+        versions = self._versions(model, interval)
+        self._again(f"scores of {model.name}", found, score_again, versions, recompute=recompute)
+        found = _but(stale_measured(self.platform, model, model.drift, interval), model.features.group, told_of)
+        self._again(f"drift of {model.name}", found, monitor_again, recompute=recompute)
+        found = _but(stale_measured(self.platform, model, model.performance, interval), model.label.group, told_of)
+        self._again(f"performance of {model.name}", found, measure_again, recompute=recompute)
+
+    def _versions(self, model: Model, interval: Interval) -> dict[date, int | None]:
+        """What scored each day: the version live for it, unless somebody named another."""
+        published = self.platform.ledger.publications.over(model.predictions, interval)
+        return {ds: one.version for ds, one in published.items()}
+
     def _again(
-        self, what: str, days: Iterable[date], again: Callable[[Interval], None], *, recompute: bool
-    ) -> list[date]:
-        """Do it for each run of days, keep what failed, and return the days that went through."""
+        self,
+        what: str,
+        days: Iterable[date],
+        again: Callable[[Interval], None],
+        apart: Mapping[date, object] | None = None,
+        *,
+        recompute: bool,
+    ) -> None:
+        """Do it for each run of days (of one value of `apart`), and keep what went through and what failed."""
         days = sorted(days)
         if not days:
-            return []
+            return
         if not recompute:
             self.done.left[what] = days
             log.info("%s: %d day(s) are out of date and left: restatement is `mark`", what, len(days))
-            return []
+            return
         failed: dict[date, str] = {}
-        for run in in_runs(days):
+        for run in _runs(days, apart or {}):
             try:
                 again(run)
             except PartitionsFailed as error:
@@ -130,8 +140,12 @@ class _Work:
                 failed |= dict.fromkeys(run, error.line())
         for ds, told in failed.items():
             self.done.failures[ds] = "; ".join(filter(None, [self.done.failures.get(ds), f"{what}: {told}"]))
-        self.done.made[what] = [ds for ds in days if ds not in failed]
-        return self.done.made[what]
+        if made := [ds for ds in days if ds not in failed]:
+            self.done.made[what] = made
+
+
+def _runs(days: Iterable[date], apart: Mapping[date, object]) -> list[Interval]:
+    return [run for _, some in groupby(days, apart.get) for run in in_runs(some)]
 
 
 def _but(days: Iterable[date], of: str, told_of: tuple[str, Interval] | None) -> list[date]:

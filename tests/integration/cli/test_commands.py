@@ -167,6 +167,32 @@ def test_performance_prints_metrics_and_coverage_and_says_where_nothing_was_scor
 
 
 @pytest.mark.slow
+def test_lineage_tells_scores_from_their_version_and_features_and_stale_what_is_out_of_date(released: Bundle) -> None:
+    released.run("score", MODEL, *_between(22, 22))
+    told = json.loads(released.run("lineage", MODEL, day(22), "--json").stdout)["partition"]
+    assert (told["facts"]["rows"], told["facts"]["in sample"], told["wrong"]) == (A_DAY, False, [])
+    assert told["facts"]["gate"].startswith("passed, scores 0.")
+    version, features = told["made_from"]
+    assert version["what"] == f"{MODEL} v1"
+    assert version["facts"]["release"].startswith(f"promoted as of {day(V1_AS_OF)} by ")
+    assert re.fullmatch(r"[0-9a-f]{64}", version["facts"]["sha256"])
+    assert features["what"] == f"{FLIGHTS.table}, {day(22)}"
+    assert f"{FLIGHTS.table} at snapshot" in version["facts"]["trained on"][0]
+
+    released.world.publish_flights(22, wind=[9.0] * A_DAY)
+    again = f"! its input flights_v1 of {day(22)} was published again with other rows"
+    result = released.run("lineage", MODEL, day(22))
+    assert (again in result.stdout, f"{MODEL} v1" in result.stdout) == (True, True)
+    assert f"run: python -m include.mlops score {MODEL} --from {day(22)} --to {day(22)}" in (
+        released.run("stale", MODEL).stdout
+    )
+    used = released.run("lineage", "flights", day(10)).stdout
+    assert f"{MODEL} v1" in used
+    assert "in its: training window" in used
+    assert f"scores of {MODEL}, {day(31)}: not published" in released.run("lineage", MODEL, day(31)).stdout
+
+
+@pytest.mark.slow
 def test_a_step_that_waits_says_for_what_in_one_line(released: Bundle) -> None:
     result = released.run("score", MODEL, *_between(30, 31))
     assert result.exit_code == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -17,6 +19,11 @@ from include.mlops.steps.restatement import Restated, restate_dependents
 from tests.integration.ingest.bundle import Bundle, change, csv, day, plans, readings
 
 pytestmark = pytest.mark.slow
+TOPS = """
+def transform(rows, reads):
+    last = reads["%s"].latest(["mean_value"], by=["sensor"]).withColumnRenamed("mean_value", "last_mean")
+    return rows.join(last, ["ds", "sensor"], "left")
+"""
 FIRST, LAST = day(8), day(14)  # of the plans; each reads readings of the days -4 to -2
 
 
@@ -38,7 +45,19 @@ def marks(new_bundle: Callable[[], Bundle]) -> Bundle:
 
 @pytest.fixture(scope="module")
 def recomputes(new_bundle: Callable[[], Bundle]) -> Bundle:
-    return _bundle(new_bundle(), restatement="recompute")
+    """With a third group, which reads the plans of the day before."""
+    made = _bundle(new_bundle(), restatement="recompute")
+    columns = "sensor: string, slot: int, value: double, last_mean: double"
+    reads = f"{made.plans}: [-1d, -1d]"
+    made._write(_tops(made), TOPS % made.plans, {"reads": reads, "publishes": columns, "restatement": "recompute"})
+    for ds in Interval(day(10), day(12)):
+        made.land(_tops(made), ds, plans(ds))
+    made.run(_tops(made), day(10), day(12))
+    return made
+
+
+def _tops(bundle: Bundle) -> str:
+    return f"tops_{bundle.mark}"
 
 
 def _stale(bundle: Bundle, name: str, first: date = FIRST, last: date = LAST) -> dict[int, str]:
@@ -62,6 +81,30 @@ def _cli(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *arguments: object) ->
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     return done.output.replace(bundle.mark, "x")
+
+
+def test_lineage_tells_a_partition_from_its_files_to_what_reads_it(
+    marks: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed = hashlib.sha256(csv(plans(day(9)))).hexdigest()
+    told = json.loads(_cli(marks, monkeypatch, "lineage", marks.plans, day(9), "--json"))
+    one = told["partition"]
+    assert (one["what"], one["facts"]["rows"], one["wrong"]) == ("features.plans_x_v1, 2013-03-09", 6, [])
+    assert one["facts"]["expectations"] == "3 of 3 met"
+    file, read = one["made_from"]
+    assert file == {"what": "file plans_x/2013-03-09.csv", "facts": {"sha256": landed}, "wrong": [], "made_from": []}
+    assert read["what"] == "features.readings_x_v1, 3 days from 2013-03-05 to 2013-03-07"
+    (files,) = read["made_from"]
+    assert list(files["facts"]["sha256"]) == [f"readings_x/2013-03-0{number}.csv" for number in (5, 6, 7)]
+    assert told["used_by"] == []
+
+    text = _cli(marks, monkeypatch, "lineage", marks.readings, day(7))
+    assert "used by" in text
+    assert "features.plans_x_v1, 3 days from 2013-03-09 to 2013-03-11" in text
+
+    waits = _cli(marks, monkeypatch, "lineage", marks.plans, day(15))
+    assert "features.plans_x_v1, 2013-03-15: not published" in waits
+    assert "! waits for readings_x of 2013-03-13" in waits
 
 
 def test_publishing_the_same_rows_again_leaves_everything_fresh(marks: Bundle) -> None:
@@ -100,7 +143,10 @@ def test_what_was_made_from_a_restated_day_is_made_again_and_nothing_else(recomp
     recomputes.land(recomputes.readings, day(7), change(readings(day(7)), 0, value=99))
     recomputes.run(recomputes.readings, day(7), run_id="corrected")
     done = _restate(recomputes, day(7))
-    assert done.made == {recomputes.plans: [day(9), day(10), day(11)]}
+    assert done.made == {
+        recomputes.plans: [day(9), day(10), day(11)],
+        _tops(recomputes): [day(10), day(11), day(12)],
+    }
     assert _runs(recomputes) == {8: "run", 9: "cascade", 10: "cascade", 11: "cascade", 12: "run", 13: "run", 14: "run"}
     assert _stale(recomputes, recomputes.plans) == {}
     assert _restate(recomputes, day(7)).made == {}, "the second time there is nothing to do"
@@ -111,7 +157,8 @@ def test_a_day_that_became_empty_is_published_so_and_passed_on(recomputes: Bundl
     recomputes.run(recomputes.readings, day(6), run_id="empty")
     assert recomputes.rows(recomputes.readings, day(6)) == []
     assert recomputes.published(recomputes.readings, day(6))[day(6)].rows == 0
-    assert _restate(recomputes, day(6)).made == {recomputes.plans: [day(8), day(9), day(10)]}
+    recomputes.run(recomputes.plans, day(8), day(10))  # as far as one had come that was killed half-way
+    assert _restate(recomputes, day(6)).made == {_tops(recomputes): [day(10), day(11)]}
     assert {row["last_note"] for row in recomputes.rows(recomputes.plans, day(8))} == {
         f"{sensor}1 of 2013-03-05" for sensor in "abc"
     }

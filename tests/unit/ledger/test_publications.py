@@ -81,3 +81,18 @@ def test_validations_of_a_partition_come_back_in_order(ledger: Ledger) -> None:
     ledger.publications.record_validations(results)
     ledger.publications.record_validations([Validation(GROUP, date(2013, 4, 11), "r1", "x", "y", "info", True, "")])
     assert ledger.publications.validations(GROUP, day) == results
+
+
+def test_each_time_that_a_partition_was_published_is_kept_with_its_digest(ledger: Ledger) -> None:
+    ledger.publications.record([publication(10, digest="a")])
+    ledger.publications.record([publication(10, digest="b", run_id="r2"), publication(11)])
+    history = ledger.publications.history(GROUP, date(2013, 4, 10))
+    assert [(one.run_id, one.digest) for _, one in history] == [("r1", "a"), ("r2", "b")]
+    assert history[0][0] <= history[1][0]
+    assert ledger.publications.history(GROUP, date(2013, 4, 12)) == []
+
+
+def test_the_extent_of_a_dataset_goes_from_its_oldest_to_its_newest_day(ledger: Ledger) -> None:
+    assert ledger.publications.extent(GROUP) is None
+    ledger.publications.record([publication(12), publication(3)])
+    assert ledger.publications.extent(GROUP) == Interval(date(2013, 4, 3), date(2013, 4, 12))

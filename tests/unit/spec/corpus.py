@@ -96,6 +96,11 @@ ALONE = [
          "expected a value, found none", "' #' is a comment"),
     case("null-training", D, "training: {window: 56d, holdout: 7d}", "training: ~", "training", "training",
          "found '~'"),
+    # not among the choices
+    case("late-and-then-what", O, "deadline: 12h", "deadline: 12h\n  late: goon", "late: goon", "schedule.late",
+         "expected one of fail, go_on", "did you mean 'go_on'?"),
+    case("restatement-of-another-kind", L, "gate:\n", "restatement: yes please\ngate:\n", "restatement", "restatement",
+         "expected one of mark, recompute"),
     # out of range
     case("no-rounds", L, "rounds: 60", "rounds: 0", "rounds", "training.rounds", "expected at least 1",
          "found the number 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from include.mlops.errors import ServiceUnavailable
 from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.steps.landing import address, inspect, landed, physical_types, promised_rows
+from include.mlops.steps.landing import address, identity, inspect, landed, physical_types, promised_rows, same_file
 
 DS = date(2013, 3, 1)
 COLUMNS = {"key": "string", "number": "long", "at": "timestamp"}
@@ -187,3 +188,38 @@ def test_an_address_is_absolute_or_a_url(tmp_path: Path, monkeypatch: pytest.Mon
     assert address(Settings(landing_url="s3://bucket/in/"), _group(), DS) == "s3://bucket/in/rows/2013-03-01.data"
     assert address(Settings(landing_url="in"), _group(), DS) == f"{tmp_path}/in/rows/2013-03-01.data"
     assert address(Settings(landing_url="/in"), _group(path="y={ds}/{ds}.csv"), DS) == "/in/y=2013-03-01/2013-03-01.csv"
+
+
+def _without_rows(form: str) -> bytes:
+    if form != "parquet":
+        return b"key,number,at\n" if form == "csv" else b""
+    sink = pa.BufferOutputStream()
+    columns = {"key": pa.string(), "number": pa.int64(), "at": pa.timestamp("us")}
+    pq.write_table(pa.schema(columns).empty_table(), sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_file_without_rows_is_an_empty_day_where_the_group_says_so(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(_without_rows(form))
+    strict = _group(form)
+    lenient = strict.model_copy(update={"source": strict.source.model_copy(update={"empty": "allow"})})
+    assert inspect(lenient, str(file)) is None
+    assert inspect(strict, str(file)).line().startswith("EmptyFile")
+    file.write_bytes(b"" if form != "json" else b"x")
+    assert inspect(lenient, str(file)) is not None, "no bytes at all are no file of rows, but in JSON lines"
+
+
+def test_the_identity_of_a_file_is_its_content_and_looking_again_costs_no_reading(tmp_path: Path) -> None:
+    file = tmp_path / "file.gz"
+    file.write_bytes(b"plain, whatever its name says")
+    known = identity(str(file))
+    assert known["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert same_file(str(file), known)
+    os.utime(file, ns=(0, 0))
+    assert not same_file(str(file), known), "so it is read again"
+    assert identity(str(file))["sha256"] == known["sha256"]
+    file.unlink()
+    assert identity(str(file))["sha256"] is None
