@@ -88,8 +88,10 @@ def bulk_dag(found: Specs) -> DAG:
             context, rooms = get_current_context(), platform()
             chosen = unpack(Plan, planned["plan"])
             days = [str(ds) for ds in reversed(to_announce(rooms, chosen, context["run_id"]))]
-            if days:
-                events = context["outlet_events"][published(rooms.specs.group(chosen.order.what))]
+            # An outlet without partitions has an event of none at its task's success: only what is announced stays.
+            context["task"].outlets = [published(rooms.specs.group(chosen.order.what))] if days else []
+            for outlet in context["task"].outlets:
+                events = context["outlet_events"][outlet]
                 events.add_partitions(days)
                 events.partition_keys = days  # type: ignore[assignment]  # a set would lose the order
             return days

@@ -219,7 +219,7 @@ def _changed(platform: Platform, group: FeatureGroup, order: Order) -> str:
 def _lacks(platform: Platform, group: FeatureGroup, ds: date) -> str:
     if ds < group.first_partition:
         return f"lies before {group.first_partition}, the first of {group.name}"
-    return _listed("waits for", missing_files(platform, group, Interval.day(ds)))
+    return f"waits for its file, {group.source.path}" if missing_files(platform, group, Interval.day(ds)) else ""
 
 
 def _unpublished(read: Read, ds: date, coming: Coming) -> list[date]:

@@ -116,7 +116,7 @@ def test_a_plan_tells_missing_stale_and_refused_days_apart(new_bundle: Callable[
     )
     refused = found.parts[0].refused
     assert refused[day(0)] == f"lies before 2013-03-01, the first of {bundle.readings}"
-    assert "waits for the file" in refused[day(3)]
+    assert refused[day(3)] == f"waits for its file, {bundle.readings}/{{ds}}.csv", "alike for all days, so they fold"
     assert _states(found, 1) == dict.fromkeys((1, 2, 3, 4, 8), "missing") | dict.fromkeys((5, 6, 7), "refused")
     assert found.parts[1].refused[day(5)] == f"waits for {bundle.readings} of 2013-03-03"
     with pytest.raises(PartitionsFailed) as failed:
