@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.mlops.errors import NotReady, PartitionsFailed, ServiceUnavailable, WrongTrigger
+from include.mlops.ledger.publications import Publication
 from include.mlops.settings import ROOT
 from tests.bundle.outage import Outage
 
@@ -98,6 +99,18 @@ class _Run:
             if request:
                 _execute_callbacks(self.bag, [request], structlog.get_logger())
         return state
+
+    def announced(self) -> list[tuple[str, str]]:
+        """(asset, partition key) of the run's events, in their order."""
+        from airflow.models.asset import AssetEvent
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            events = session.scalars(
+                select(AssetEvent).where(AssetEvent.source_run_id == self.run_id).order_by(AssetEvent.id)
+            )
+            return [(event.name, event.partition_key) for event in events]
 
     def _stored(self, session: Any) -> Any:
         from airflow.models.serialized_dag import SerializedDagModel
@@ -221,12 +234,47 @@ def test_a_bulk_run_over_an_interval_that_goes_backwards_says_so_and_calls_nobod
     conf = {"what": "flight_outcomes", "from": "2013-02-01", "to": "2013-01-01"}
     run = start("bulk", None, conf=conf)
 
-    done = run.task("run")
+    done = run.task("plan")
 
     assert done.state == "failed"
     assert "expected First day before Last day, found 2013-02-01 and 2013-01-01" in str(done.error)
     assert run.ends() == "failed"
     assert rooms.ledger.incidents.list_outbox() == []
+
+
+def test_a_bulk_run_shows_its_plan_and_waits_only_for_who_sees_the_question(start: Start, rooms: Platform) -> None:
+    _land(rooms, LONG_AGO)
+    conf = {"what": "flight_outcomes", "from": "2013-04-02", "to": LONG_AGO}
+    form, api = start("bulk", None, conf={**conf, "approve": True}), start("bulk", None, conf=conf)
+    for run in (form, api):
+        planned = run.task("plan")
+        assert planned.state == "success", planned.error
+    (page, _) = sorted((rooms.settings.reports / "bulk").iterdir())
+    text = page.read_text()
+    assert "2013-04-02" in text
+    assert "waits for its file" in text
+
+    assert form.task("approve").state == "awaiting_input"
+    assert api.task("approve").state == "success"
+
+
+def test_a_bulk_run_starts_what_lacks_the_days_that_it_published_the_newest_first(
+    start: Start, rooms: Platform
+) -> None:
+    """Three days of outcomes were scored before, one of them was measured; a fourth another run published."""
+    conf = {"what": "flight_outcomes", "from": "2013-02-01", "to": "2013-02-04", "only": "all"}
+    run = start("bulk", None, conf=conf)
+    assert run.task("plan").state == "success"
+    predictions, performance = "predictions.flight_delay", "performance.flight_delay"
+    labels = rooms.specs.group("flight_outcomes").table
+    rows = [Publication(labels, date(2013, 2, day), 1, "m", run.run_id) for day in (1, 2, 3)]
+    rows += [Publication(labels, date(2013, 2, 4), 1, "m", "another")]
+    rows += [Publication(predictions, date(2013, 2, day), 1, "m", "night", version=1) for day in (1, 2, 3, 4)]
+    rooms.ledger.publications.record([*rows, Publication(performance, date(2013, 2, 2), 1, "m", "night", version=1)])
+
+    assert run.task("announce").state == "success"
+
+    assert run.announced() == [("flight_outcomes", "2013-02-03"), ("flight_outcomes", "2013-02-01")]
 
 
 def test_delivering_alerts_succeeds_without_slack(start: Start) -> None:

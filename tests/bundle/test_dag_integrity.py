@@ -94,6 +94,9 @@ class TestEveryDag:
         ("bulk", "what", "no_such_group"),
         ("bulk", "from", "yesterday"),
         ("bulk", "to", "2013-02-30"),
+        ("bulk", "only", "some"),
+        ("bulk", "version", "2"),
+        ("bulk", "dependents", "both"),
         ("retrain_flight_delay", "as_of", "2013-4-5"),
         ("retrain_flight_delay", "as_of", ""),
     ],
@@ -111,6 +114,8 @@ def test_the_bulk_form_proposes_the_days_before_the_schedules_begin(bag: DagBag)
     proposed = bag.dags["bulk"].params.dump()
 
     assert (proposed["from"], proposed["to"]) == ("2013-01-01", "2013-04-02")
+    assert (proposed["only"], proposed["version"], proposed["dependents"]) == ("missing", None, "start")
+    assert proposed["approve"], "whoever fills in the form sees the plan first"
 
 
 @pytest.mark.parametrize("dag_id", PARTITIONED)
@@ -124,7 +129,20 @@ def test_a_failure_is_told_by_each_task_and_by_the_run(bag: DagBag, dag_id: str)
 
 def test_nobody_is_called_for_a_bulk_run(bag: DagBag) -> None:
     assert not bag.dags["bulk"].has_on_failure_callback
-    assert not bag.dags["bulk"].get_task("run").on_failure_callback
+    assert not any(task.on_failure_callback for task in bag.dags["bulk"].tasks)
+
+
+def test_a_bulk_run_plans_asks_computes_and_announces_even_where_some_days_failed(bag: DagBag) -> None:
+    dag = bag.dags["bulk"]
+
+    order = [task.task_id for task in dag.topological_sort()]
+    assert order[:3] == ["plan", "approve", "compute"]
+    assert {task.task_id: task.trigger_rule for task in dag.leaves} == {
+        "announce": "all_done_min_one_success",
+        "complete": "all_success",
+    }, "the run fails with compute, although announce goes through"
+    assert {asset.name for asset in dag.get_task("announce").outlets} == set(SPECS.groups)
+    assert not any(dag.get_task(name).outlets for name in ("plan", "compute"))
 
 
 def test_tasks_that_share_a_resource_share_its_pool(bag: DagBag) -> None:
@@ -132,7 +150,7 @@ def test_tasks_that_share_a_resource_share_its_pool(bag: DagBag) -> None:
 
     assert {name for name, pool in pools.items() if pool == "training"} == {f"retrain_{m}.train" for m in SPECS.models}
     assert {name for name, pool in pools.items() if pool == "spark"} == {
-        "bulk.run",
+        "bulk.compute",
         *(f"ingest_{group}.{task}" for group in SPECS.groups for task in ("ingest", "publish")),
     }
 

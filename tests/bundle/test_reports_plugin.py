@@ -152,6 +152,7 @@ class TestTheTriggerForm:
         [
             ("bulk", {"what": "flight_outcoms"}),
             ("bulk", {"from": "yesterday"}),
+            ("bulk", {"version": "two"}),
             ("retrain_flight_delay", {"as_of": "2013-4-5"}),
         ],
     )

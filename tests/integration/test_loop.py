@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import httpx
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from rich.console import Console
@@ -131,6 +132,28 @@ def test_a_native_backfill_reaches_the_scores_and_acts_on_nothing(played: Played
     assert len(played.platform.alerts.outbox()) == alerts
 
 
+def test_a_bulk_run_over_the_same_days_gives_equal_rows_and_starts_nothing(played: Played) -> None:
+    ledger, interval = played.platform.ledger, Interval(FIRST, FIRST + timedelta(days=1))
+    before, scores = _features(played, interval), _scores(played, interval)
+    decisions, alerts = len(ledger.releases.decisions(MODEL)), len(played.platform.alerts.outbox())
+    runs = {run.run_id for run in played.airflow.runs(f"score_{MODEL}")}
+    form = {"what": "scheduled_flights", "from": str(interval.first), "to": str(interval.last), "only": "all"}
+    bulk = played.airflow.trigger("bulk", conf=form)
+    assert (
+        until(lambda: (s := played.airflow.state(bulk)) in FINISHED and s, 300, "the end of the bulk run") == "success"
+    )
+    table = "features.scheduled_flights_v1"
+    assert {one.run_id for one in ledger.publications.over(table, interval).values()} == {bulk.run_id}
+    assert (_features(played, interval), _scores(played, interval)) == (before, scores)
+    told = played.airflow._call(
+        "GET", f"/dags/bulk/dagRuns/{bulk.run_id}/taskInstances/announce/xcomEntries/return_value"
+    )
+    assert told["value"] in ([], "[]"), "its rows are those that were scored"
+    assert {run.run_id for run in played.airflow.runs(f"score_{MODEL}")} == runs
+    assert len(ledger.releases.decisions(MODEL)) == decisions
+    assert len(played.platform.alerts.outbox()) == alerts
+
+
 def test_playing_again_finds_everything_there(played: Played) -> None:
     runs = {dag: len(list(played.airflow.runs(dag))) for dag in ("bulk", f"retrain_{MODEL}", f"retrain_{OTHER}")}
     position = played.printed.tell()
@@ -145,6 +168,15 @@ def test_the_summary_is_plain_json(played: Played) -> None:
 
 
 def _scores(played: Played, interval: Interval) -> list[tuple[object, ...]]:
-    rows = played.platform.lake.read(f"predictions.{MODEL}", interval, ["ds", "carrier", "flight", "origin", "score"])
+    columns = ["ds", "carrier", "flight", "origin", "score"]
+    return _ordered(played.platform.lake.read(f"predictions.{MODEL}", interval, columns))
+
+
+def _features(played: Played, interval: Interval) -> list[tuple[object, ...]]:
+    rows = played.platform.lake.read("features.scheduled_flights_v1", interval)
+    return _ordered(rows.select(["ds", *(name for name in rows.column_names if name != "ds")]))
+
+
+def _ordered(rows: pa.Table) -> list[tuple[object, ...]]:
     ordered = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in rows.column_names]))
     return [tuple(row.values()) for row in ordered.to_pylist()]

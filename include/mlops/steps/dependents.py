@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
+from include.mlops.policy.backfill import runs
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.load import Specs
@@ -110,15 +111,8 @@ def stale_performance(platform: Platform, model: Model, interval: Interval) -> S
 
 def in_runs(days: Iterable[date]) -> list[Interval]:
     """Days that follow each other, as intervals."""
-    found: list[Interval] = []
-    for ds in sorted(days):
-        if found and found[-1].last + timedelta(days=1) == ds:
-            found[-1] = Interval(found[-1].first, ds)
-        else:
-            found.append(Interval.day(ds))
-    return found
+    return [Interval(*run) for run in runs(days)]
 
 
 def _commands(what: str, days: Iterable[date], more: str = "") -> tuple[str, ...]:
-    runs = in_runs(days)
-    return tuple(f"python -m include.mlops {what} --from {run.first} --to {run.last}{more}" for run in runs)
+    return tuple(f"python -m include.mlops {what} --from {run.first} --to {run.last}{more}" for run in in_runs(days))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,6 +27,13 @@ class Platform:
     def __init__(self, settings: Settings | None = None, specs: Specs | None = None) -> None:
         self.settings = settings or load_settings()
         self._specs = specs
+        self._acts = True
+
+    def for_history(self) -> Platform:
+        """The same rooms for a run over history: it records and never acts, wherever its days lie."""
+        quiet = copy.copy(self)
+        quiet._acts = False  # noqa: SLF001 - its own kind
+        return quiet
 
     @cached_property
     def specs(self) -> Specs:
@@ -67,6 +75,8 @@ class Platform:
 
     def at_frontier(self, dataset: str, ds: date) -> bool:
         """Whether no later partition of `dataset` is published: only there may a step alert or act."""
+        if not self._acts:
+            return False
         frontier = self.ledger.publications.frontier(dataset)
         return frontier is None or ds >= frontier
 

@@ -213,6 +213,29 @@ def test_a_step_that_waits_says_for_what_in_one_line(released: Bundle) -> None:
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
 
 
+@pytest.mark.slow
+def test_a_backfill_shows_its_plan_and_computes_what_is_missing(released: Bundle) -> None:
+    ledger = released.world.platform.ledger.publications
+    released.run("score", MODEL, *_between(26, 26))
+    planned = released.run("backfill", MODEL, *_between(26, 28), "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    head = f"{MODEL}  {day(26)}..{day(28)}, only missing: 5 partition(s) to compute in 2 job(s)"
+    assert planned.stdout.splitlines()[0] == head, "two to score, and all three to measure"
+    assert re.search(rf"{day(27)}..{day(28)} +│ 2 +│ missing +│ yes", planned.stdout)
+    assert ledger.missing(f"predictions.{MODEL}", days(26, 28)) == [day(27), day(28)], "a dry run computes nothing"
+    done = released.run("backfill", MODEL, *_between(26, 28))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-2:] == [
+        f"scores of {MODEL}: 2 day(s) made",
+        f"performance of {MODEL}: 3 day(s) made",
+    ]
+    again = released.run("backfill", MODEL, *_between(26, 28), "--only", "stale")
+    assert "nothing to compute" in again.stdout.splitlines()[0]
+    refused = released.run("backfill", MODEL, *_between(14, 14), "--yes")
+    assert refused.exit_code == 1
+    assert "no version is live for it and none is named" in refused.stderr
+
+
 def test_a_service_that_does_not_answer_is_named_in_one_line(bundle: Bundle) -> None:
     bundle.world.live(1, 1)
     result = bundle.run("score", MODEL, *_between(1, 1))
@@ -222,14 +245,14 @@ def test_a_service_that_does_not_answer_is_named_in_one_line(bundle: Bundle) -> 
     assert "MLOPS_MLFLOW_URL" in line
 
 
-@pytest.mark.parametrize("command", ["score", "monitor", "performance"])
+@pytest.mark.parametrize("command", ["score", "monitor", "performance", "backfill"])
 def test_an_interval_that_goes_back_in_time_is_refused(bundle: Bundle, command: str) -> None:
     result = bundle.run(command, MODEL, *_between(2, 1))
     assert result.exit_code == 2
     assert f"expected --from before --to, found {day(2)} and {day(1)}" in re.sub(r"[\s│]+", " ", result.stderr)
 
 
-@pytest.mark.parametrize("command", ["score", "monitor", "performance"])
+@pytest.mark.parametrize("command", ["score", "monitor", "performance", "backfill"])
 def test_a_model_that_does_not_exist_is_answered_with_the_nearest_name(bundle: Bundle, command: str) -> None:
     result = bundle.run(command, "lat", *_between(1, 1))
     assert result.exit_code == 1

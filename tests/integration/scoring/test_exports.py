@@ -16,8 +16,11 @@ import pytest
 
 from include.mlops.errors import ExportFailed, ServiceUnavailable
 from include.mlops.exports.files import DayFiles
+from include.mlops.policy.backfill import Order
 from include.mlops.spec.load import Specs
 from include.mlops.spec.tasks import STAMPS, output_columns
+from include.mlops.steps.backfill import carry_out
+from include.mlops.steps.backfill_plan import plan
 from include.mlops.steps.export import Exported, export
 from include.mlops.steps.platform import Platform
 from tests.integration.scoring.world import A_DAY, KEYS, World, day, days, late_flights
@@ -193,14 +196,11 @@ def test_scores_published_while_older_ones_are_exported_win(make: Make, monkeypa
     assert at.written(16) == [[]]
 
 
-def test_a_bulk_run_exports_what_it_scored(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))  # where importing Airflow leaves its files
-    from include.mlops.orchestration.operations_dags import over
-
+def test_a_backfill_exports_what_it_scored(make: Make) -> None:
     at = make(CSV)
     rooms = Platform(
         at.world.platform.settings, Specs(at.world.platform.specs.groups, {at.world.model.name: at.world.model})
     )
-    done = over(rooms, at.world.model.name, days(16, 18), "bulk")
-    assert [list(rows) for rows in done["exported"]["rows"].values()] == [[str(day(n)) for n in (16, 17, 18)]]
-    assert at.csv(18).exists()
+    planned = plan(rooms, Order(at.world.model.name, day(16), day(18)), "bulk")
+    assert carry_out(rooms, planned, "bulk").made[f"scores of {at.world.model.name}"] == list(days(16, 18))
+    assert [at.csv(number).exists() for number in (16, 17, 18)] == [True] * 3
