@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from include.mlops.errors import PartitionsFailed
 from include.mlops.settings import Settings
 from tests.integration.ingest.bundle import Bundle, change, day, readings
-from tests.integration.ingest.kinds import KINDS, POSTGRES, TYPES, Database, LakeTable, Upstream
+from tests.integration.ingest.kinds import KINDS, POSTGRES, TYPES, Database, Files, LakeTable, Upstream
 
 pytestmark = pytest.mark.slow
 CLEAN, NEXT = day(1), day(2)
@@ -147,11 +147,14 @@ def test_a_lost_key_fails_whatever_the_specification_says_of_lost_columns(world:
     assert "expected the column slot of type int, found no such column" in world.refused(ds)
 
 
-def test_the_snapshot_of_a_lake_table_is_in_the_record_of_what_it_made(world: World) -> None:
+def test_what_a_day_was_read_from_is_in_its_record(world: World) -> None:
     inputs = world.bundle.published(world.bundle.readings, CLEAN)[CLEAN].inputs
     if isinstance(world.upstream, LakeTable):
         assert list(inputs) == [world.upstream.table]
         assert inputs[world.upstream.table]["snapshot_id"]
+    elif isinstance(world.upstream, Files):
+        assert list(inputs) == ["file"]
+        assert len(inputs["file"]["sha256"]) == 64
     else:
         assert inputs == {}
 
