@@ -170,7 +170,7 @@ def test_a_scheduled_run_defers_and_goes_on_when_the_file_lands(start: Start, ro
     assert done.state == "success"
     ingested = run.task("ingest")
     assert isinstance(ingested.error, PartitionsFailed), "it looked into the file, whose header is another"
-    assert "WrongHeader" in str(ingested.error)
+    assert "SchemaChanged" in str(ingested.error)
 
 
 def test_a_missing_file_of_the_past_is_told_as_late_after_one_try(start: Start, rooms: Platform) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from include.mlops.errors import MlopsError, PartitionsFailed
+from include.mlops.errors import ExportFailed, MlopsError, PartitionsFailed
 from include.mlops.policy.backfill import Order, Part, Plan, chunks
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
@@ -50,6 +50,7 @@ def carry_out(platform: Platform, plan: Plan, run_id: str, tell: Tell = lambda *
             done += len(interval)
             failed |= _made(rooms, part, interval, plan.order, run_id)
         _add(failures, part, failed)
+        _add(failures, part, _exported(rooms, part, run_id))
         made[part.what] = [ds for ds in days if ds not in failed]
     first = plan.parts[0]
     if plan.order.dependents == "start" and first.kind == "group" and first.computed:
@@ -95,7 +96,7 @@ def _made(platform: Platform, part: Part, interval: Interval, order: Order, run_
         if part.kind == "group":
             _ingest(platform, part.name, interval, order, run_id)
         elif part.kind == "scores":
-            return _score(platform, part.name, interval, order, run_id)
+            score(platform, platform.specs.model(part.name), interval, run_id, version=order.version)
         else:
             measure(platform, platform.specs.model(part.name), interval, run_id)
     except PartitionsFailed as error:
@@ -115,15 +116,18 @@ def _ingest(platform: Platform, name: str, interval: Interval, order: Order, run
     ingest_interval(platform, group, interval, run_id, restated=restated, overdue=True)
 
 
-def _score(platform: Platform, name: str, interval: Interval, order: Order, run_id: str) -> dict[date, str]:
-    """Score, then export what passed; the days that failed."""
-    model, failures = platform.specs.model(name), {}
+def _exported(platform: Platform, part: Part, run_id: str) -> dict[date, str]:
+    """Write scores where the model's exports say, those of a run that was stopped before it did included; days that
+    are there as published are left alone.
+    """
+    if part.kind != "scores" or not part.days:
+        return {}
+    first, last = part.days[0].ds, part.days[-1].ds
     try:
-        score(platform, model, interval, run_id, version=order.version)
-    except PartitionsFailed as error:
-        failures = error.failures
-    export(platform, model, interval, run_id)
-    return failures
+        export(platform, platform.specs.model(part.name), Interval(first, last), run_id)
+    except ExportFailed as error:
+        return {last: error.line()}
+    return {}
 
 
 def _restated(platform: Platform, order: Order, run_id: str) -> dict[date, str]:

@@ -129,8 +129,10 @@ def _of_group(
     for ds in interval:
         unread = [f"{read.other.name} of {day}" for read in reads for day in _unpublished(read, ds, coming)]
         goes_on = group.schedule.late == "go_on"
-        lacks = changed or _lacks(platform, group, ds) or ("" if goes_on else _listed("waits for", unread))
         made = [read.other.name for read in reads if _any(read.days(ds), coming.get(read.other.table, ()))]
+        left = ds in published and ds not in old and not made and order.only != "all"  # its source need not be asked
+        lacks = "" if left else changed or _lacks(platform, group, ds)
+        lacks = lacks or ("" if goes_on else _listed("waits for", unread))
         yield Facts(
             ds,
             published=ds in published,

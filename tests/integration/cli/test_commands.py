@@ -216,20 +216,20 @@ def test_a_step_that_waits_says_for_what_in_one_line(released: Bundle) -> None:
 @pytest.mark.slow
 def test_a_backfill_shows_its_plan_and_computes_what_is_missing(released: Bundle) -> None:
     ledger = released.world.platform.ledger.publications
-    released.run("score", MODEL, *_between(26, 26))
-    planned = released.run("backfill", MODEL, *_between(26, 28), "--dry-run")
+    released.run("score", MODEL, *_between(11, 11), "--version", 1)
+    planned = released.run("backfill", MODEL, *_between(11, 13), "--version", 1, "--dry-run")
     assert planned.exit_code == 0, planned.output
-    head = f"{MODEL}  {day(26)}..{day(28)}, only missing: 5 partition(s) to compute in 2 job(s)"
+    head = f"{MODEL}  {day(11)}..{day(13)}, only missing, scored by v1: 5 partition(s) to compute in 2 job(s)"
     assert planned.stdout.splitlines()[0] == head, "two to score, and all three to measure"
-    assert re.search(rf"{day(27)}..{day(28)} +│ 2 +│ missing +│ yes", planned.stdout)
-    assert ledger.missing(f"predictions.{MODEL}", days(26, 28)) == [day(27), day(28)], "a dry run computes nothing"
-    done = released.run("backfill", MODEL, *_between(26, 28))
+    assert re.search(rf"{day(12)}..{day(13)} +│ 2 +│ missing, in-sample +│ yes", planned.stdout)
+    assert ledger.missing(f"predictions.{MODEL}", days(11, 13)) == [day(12), day(13)], "a dry run computes nothing"
+    done = released.run("backfill", MODEL, *_between(11, 13), "--version", 1)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-2:] == [
         f"scores of {MODEL}: 2 day(s) made",
         f"performance of {MODEL}: 3 day(s) made",
     ]
-    again = released.run("backfill", MODEL, *_between(26, 28), "--only", "stale")
+    again = released.run("backfill", MODEL, *_between(11, 13), "--version", 1, "--only", "stale")
     assert "nothing to compute" in again.stdout.splitlines()[0]
     refused = released.run("backfill", MODEL, *_between(14, 14), "--yes")
     assert refused.exit_code == 1

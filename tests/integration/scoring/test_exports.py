@@ -196,11 +196,12 @@ def test_scores_published_while_older_ones_are_exported_win(make: Make, monkeypa
     assert at.written(16) == [[]]
 
 
-def test_a_backfill_exports_what_it_scored(make: Make) -> None:
+def test_a_backfill_exports_what_it_scored_and_what_a_stopped_one_left(make: Make) -> None:
     at = make(CSV)
+    at.world.score(16)  # as far as the stopped one came
     rooms = Platform(
         at.world.platform.settings, Specs(at.world.platform.specs.groups, {at.world.model.name: at.world.model})
     )
     planned = plan(rooms, Order(at.world.model.name, day(16), day(18)), "bulk")
-    assert carry_out(rooms, planned, "bulk").made[f"scores of {at.world.model.name}"] == list(days(16, 18))
+    assert carry_out(rooms, planned, "bulk").made[f"scores of {at.world.model.name}"] == list(days(17, 18))
     assert [at.csv(number).exists() for number in (16, 17, 18)] == [True] * 3
