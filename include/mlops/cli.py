@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from include.mlops import commands, inquiries
+from include.mlops import commands, inquiries, scaffolding
 from include.mlops.errors import MlopsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -49,3 +49,4 @@ def _count(number: int, noun: str) -> str:
 
 commands.register(app)
 inquiries.register(app)
+scaffolding.register(app)
