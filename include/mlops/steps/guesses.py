@@ -143,14 +143,17 @@ def _delay(rows: pa.Table, event: str, available: str) -> int:
 
 
 def _keys(rows: pa.Table, columns: dict[str, str], event: str | None) -> tuple[tuple[str, ...], int]:
-    """The fewest columns of which each row has values of its own; where there are none, those that come nearest."""
+    """The fewest columns of which each row has values of its own; where there are none, those that come nearest.
+
+    The event time is one of them only where nothing else will do.
+    """
     usable = [name for name, kind in columns.items() if kind in ("string", "int", "long", "date", "timestamp")]
     whole = [name for name in usable if not rows.column(name).null_count]
     times = [name for name in whole if columns[name] in ("date", "timestamp")]
     plain = sorted((n for n in whole if n not in times), key=lambda name: not identifies(name))
-    candidates = [*plain[:_MOST_CANDIDATES], *([event] if event in times else [])]
+    candidates = plain[:_MOST_CANDIDATES]
     best: tuple[tuple[str, ...], int] = ((), 0)
-    for chosen in _subsets(candidates):
+    for chosen in [*_subsets(candidates), *_subsets(candidates, *([event] if event in times else []))]:
         unique = rows.select(list(chosen)).group_by(list(chosen)).aggregate([]).num_rows
         if unique > best[1]:
             best = tuple(sorted(chosen, key=rows.column_names.index)), unique
@@ -159,6 +162,6 @@ def _keys(rows: pa.Table, columns: dict[str, str], event: str | None) -> tuple[t
     return best if best[0] else ((next(iter(columns), ""),), 0)
 
 
-def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for size in range(1, _MOST_KEYS + 1):
-        yield from combinations(names, size)
+def _subsets(names: Sequence[str], *always: str) -> Iterator[tuple[str, ...]]:
+    for size in range(0 if always else 1, _MOST_KEYS + 1 - len(always)):
+        yield from ((*chosen, *always) for chosen in combinations(names, size))

@@ -103,6 +103,8 @@ def _read(form: str, url: str) -> pa.Table:
     try:
         with filesystem.open_input_file(path) as file:
             return _first_rows(form, file).slice(0, ROWS)
+    except StopIteration:
+        return pa.table({})
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise UnreadableFile(f"expected {form} in {url}, found what cannot be read as that: {error}") from error
 
