@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from include.mlops.commands import told
-from include.mlops.errors import MlopsError, ServiceUnavailable
+from include.mlops.errors import MlopsError, ServiceUnavailable, SpecError
+from include.mlops.spec.nearest import allowed
 
 if TYPE_CHECKING:
     from include.mlops.spec.load import Specs
@@ -41,7 +42,10 @@ def _attempts(rooms: Platform, name: str | None, day: date | None, rows: int | N
 
     groups, models = rooms.specs.groups, rooms.specs.models
     if name is not None:
-        is_group = name in groups or name in rooms.specs.broken_groups
+        broken = rooms.specs.broken_groups
+        if not {name} & {*groups, *models, *broken, *rooms.specs.broken_models}:
+            raise SpecError([allowed("feature group or model", name, [*groups, *models])])
+        is_group = name in groups or name in broken
         groups = {name: rooms.specs.group(name)} if is_group else {}
         models = {} if is_group else {name: rooms.specs.model(name)}
     for group in groups.values():
