@@ -77,11 +77,9 @@ def try_group(platform: Platform, group: FeatureGroup, ds: date | None, rows: in
 def _newest(platform: Platform, group: FeatureGroup) -> date:
     """From the newest published day on, else from the first, until GAP days in a row are missing."""
     source = platform.source(group)
-    found = platform.ledger.publications.frontier(group.table)
-    ds = found or group.first_partition
-    last = (group.schedule.end or date.max) if found is None else date.max
-    looked_from, empty = ds, 0
-    while empty < GAP and ds <= last:
+    looked_from = ds = platform.ledger.publications.frontier(group.table) or group.first_partition
+    found, empty = None, 0
+    while empty < GAP:
         if source.missing(ds):
             empty += 1
         else:
