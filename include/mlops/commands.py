@@ -198,7 +198,7 @@ def alerts(
 
 def stack() -> None:
     """Start Spark, MLflow and Airflow on this machine, until Ctrl-C."""
-    with _told():
+    with told():
         from include.mlops.local.airflow import ADMIN, admin_password
         from include.mlops.local.stack import LocalStack
         from include.mlops.settings import load_settings
@@ -218,7 +218,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Keep the pages up afterwards, until Ctrl-C.")] = True,
 ) -> None:
     """Play the nightly loop on real flights, through Airflow."""
-    with _told():
+    with told():
         from rich.console import Console
 
         from include.demo.run import run_demo
@@ -230,16 +230,16 @@ def demo(
 
 @contextmanager
 def _platform() -> Iterator[Platform]:
-    with _told():
+    with told():
         from include.mlops.steps.platform import Platform
 
         yield Platform()
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors of ours as their message alone, Ctrl-C as the end that it is."""
-    logging.basicConfig(level=os.environ.get("MLOPS_LOG", "INFO"), format="%(levelname)s %(name)s: %(message)s")
+def told(level: str = "INFO") -> Iterator[None]:
+    """Errors of ours as their message alone, Ctrl-C as the end that it is; logs from `level` on."""
+    logging.basicConfig(level=os.environ.get("MLOPS_LOG", level), format="%(levelname)s %(name)s: %(message)s")
     for noisy in ("great_expectations", "alembic", "pyiceberg", "py.warnings", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

@@ -28,6 +28,7 @@ def connect(settings: Settings) -> SparkSession:
         session.conf.get("spark.sql.session.timeZone")
     except (PySparkException, OSError) as error:
         raise ServiceUnavailable(
-            f"expected a Spark Connect server at {settings.spark_remote} (MLOPS_SPARK_REMOTE), found no answer: {error}"
+            f"expected a Spark Connect server at {settings.spark_remote} (MLOPS_SPARK_REMOTE), found no answer; "
+            f"`python -m include.mlops stack` starts one on this machine: {error}"
         ) from error
     return session

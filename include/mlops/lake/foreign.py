@@ -13,6 +13,19 @@ from pyiceberg.schema import Schema
 from include.mlops.lake.lake import Lake, available
 
 
+def tables(lake: Lake) -> list[str]:
+    """All tables of the catalog, as namespace.table."""
+    with available():
+        spaces = lake.catalog.list_namespaces()
+        return sorted(".".join(name) for space in spaces for name in lake.catalog.list_tables(space))
+
+
+def some_rows(lake: Lake, table: str, rows: int) -> pa.Table:
+    """At most so many rows of a table, those that are read first. Raises MlopsError where there is no such table."""
+    with available():
+        return lake.table(table).scan(limit=rows).to_arrow()
+
+
 def columns_at(lake: Lake, table: str, snapshot_id: int) -> dict[str, pa.DataType]:
     """The columns of the table as that snapshot was written."""
     return {field.name: field.type for field in _schema(lake, table, snapshot_id).as_arrow()}

@@ -5,6 +5,7 @@ Readers see published rows only: a staged snapshot hangs beside the main branch 
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 
 CATALOG = "lake"
+# It warns for each batch of texts that are dictionary-encoded on purpose.
+logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "dictionary type" not in record.getMessage())
 PROPERTIES = {"commit.retry.num-retries": "30", "format-version": "2", "write.parquet.compression-codec": "zstd"}
 STAGED_PROPERTIES = {**PROPERTIES, "write.wap.enabled": "true", "write.distribution-mode": "hash"}
 

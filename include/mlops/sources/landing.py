@@ -47,14 +47,14 @@ def address(settings: Settings, group: FeatureGroup, ds: date) -> str:
 def landed(url: str) -> bool:
     """Raises ServiceUnavailable where the store of landed files does not answer."""
     with _answering(url):
-        filesystem, path = _open(url)
+        filesystem, path = file_system(url)
         return bool(filesystem.get_file_info(path).type == fs.FileType.File)
 
 
 def inspect(group: FeatureGroup, url: str) -> Look:
     """The columns of a file that Spark may read. Raises BrokenSource for what is wrong with the file as a whole."""
     with _answering(url):
-        filesystem, path = _open(url)
+        filesystem, path = file_system(url)
         info = filesystem.get_file_info(path)
         if info.type != fs.FileType.File:
             found = "a folder" if info.type == fs.FileType.Directory else "none"
@@ -78,7 +78,7 @@ def inspect(group: FeatureGroup, url: str) -> Look:
 def identity(url: str) -> dict[str, Any]:
     """Which file it is: `{"size":, "modified":, "sha256":}`; all None where there is none. Reads it once."""
     with _answering(url):
-        filesystem, path = _open(url)
+        filesystem, path = file_system(url)
         info = filesystem.get_file_info(path)
         if info.type != fs.FileType.File:
             return {"size": None, "modified": None, "sha256": None}
@@ -92,7 +92,7 @@ def identity(url: str) -> dict[str, Any]:
 def same_file(url: str, known: Mapping[str, Any]) -> bool:
     """Whether size and time are those of the `known` identity; the file is not read."""
     with _answering(url):
-        filesystem, path = _open(url)
+        filesystem, path = file_system(url)
         info = filesystem.get_file_info(path)
     return (info.size, info.mtime_ns) == (known["size"], known["modified"])
 
@@ -219,7 +219,8 @@ def _refused(kind: pa.DataType) -> bool:
     return bool(arrow.is_timestamp(kind) and kind.unit == "ns")
 
 
-def _open(url: str) -> tuple[Any, str]:
+def file_system(url: str) -> tuple[Any, str]:
+    """That of a local path or of an address such as `s3://`, and the path on it."""
     if "://" not in url:
         return fs.LocalFileSystem(), url
     filesystem, path = fs.FileSystem.from_uri(url)

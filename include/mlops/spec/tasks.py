@@ -59,7 +59,8 @@ class Task:
 
     `metrics` are judged once on the holdout; `round_metrics` (ours: XGBoost's name) are followed while boosting.
     A label's code is the place of its class in `classes`; with `named_classes` the specification gives that list, and
-    without either a label is a value. `plots` show a holdout.
+    without either a label is a value. `plots` show a holdout. `first_gate` is a metric without a unit, and a bound
+    that a model reaches which learned anything: where a new specification starts.
     """
 
     label: str
@@ -67,6 +68,7 @@ class Task:
     metrics: Mapping[str, Metric]
     round_metrics: Mapping[str, str]
     plots: tuple[str, ...]
+    first_gate: tuple[str, float]
     classes: tuple[str, ...] = ()
     named_classes: bool = False
 
@@ -83,6 +85,7 @@ TASKS: Mapping[str, Task] = {
         },
         round_metrics={"log_loss": "logloss", "roc_auc": "auc"},
         plots=("roc_curve", "calibration"),
+        first_gate=("roc_auc", 0.6),
         classes=("false", "true"),
     ),
     "multiclass": Task(
@@ -97,6 +100,7 @@ TASKS: Mapping[str, Task] = {
         },
         round_metrics={"log_loss": "mlogloss"},
         plots=("confusion_matrix",),
+        first_gate=("roc_auc_ovr", 0.6),
         named_classes=True,
     ),
     "regression": Task(
@@ -109,5 +113,6 @@ TASKS: Mapping[str, Task] = {
         },
         round_metrics={"mae": "mae", "rmse": "rmse"},
         plots=("predicted_and_observed", "residuals"),
+        first_gate=("r2", 0.05),
     ),
 }

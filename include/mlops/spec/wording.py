@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from include.mlops.spec.base import PATTERNS, Spec
+from include.mlops.spec.base import PATTERNS, Name, Spec
 from include.mlops.spec.finding import Fault, Faults, Loc, dotted
 from include.mlops.spec.nearest import nearest, suggestion
 
@@ -34,6 +34,16 @@ _EXPECTED = {
 def faults_of(error: ValidationError, spec: type[Spec]) -> list[Fault]:
     """All faults of a file that was validated as `spec`."""
     return [fault for detail in error.errors(include_url=False) for fault in _faults(detail, spec)]
+
+
+def name_fault(name: str) -> str | None:
+    """What a file of that name would be told of it, with a name that is right and near; None where it is right."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").lstrip("_0123456789")[:63]
+        return faults_of(error, Spec)[0].message + (f"; for example '{near}'" if near else "")
+    return None
 
 
 def unknown_key(loc: Loc, spec: type[Spec]) -> Fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from include.mlops.errors import BrokenSource, MlopsError, SchemaChanged, UnreadableFile
 from include.mlops.ledger.publications import Validation
 from include.mlops.sources.drift import Change, advice, changes, retyped
-from include.mlops.sources.source import Look, Source
+from include.mlops.sources.source import Look, Raw, Source
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.quarantine import over_limit, set_aside
@@ -58,7 +58,7 @@ def look_at(platform: Platform, group: FeatureGroup, days: Iterable[date]) -> Se
             seen.failures[ds] = error.line()
             continue
         seen.changes[ds] = changes(group, look)
-        if failure := _failing(platform, group, seen, ds):
+        if failure := failing(platform, group, seen, ds):
             seen.failures[ds] = failure
         else:
             seen.looks[ds] = look
@@ -68,9 +68,26 @@ def look_at(platform: Platform, group: FeatureGroup, days: Iterable[date]) -> Se
 def arrive(platform: Platform, group: FeatureGroup, seen: Seen, run_id: str) -> Arrived:
     """Read the days that can be read, set malformed rows aside, and judge each day by what is left of it."""
     days = list(seen.looks)
+    rows, reasons = with_reasons(group, seen, seen.source.read(platform.spark, seen.looks))
+    bad = malformed(reasons)
+    set_aside(platform.lake, group, rows, days, run_id, any_now=any(bad.values()))
+    failures = {ds: failing(platform, group, seen, ds) or _short(group, seen, ds, reasons[ds], bad[ds]) for ds in days}
+    return Arrived(
+        rows,
+        {ds: bad[ds].total() for ds in days},
+        seen.changes,
+        {ds: failure for ds, failure in failures.items() if failure},
+    )
+
+
+def with_reasons(group: FeatureGroup, seen: Seen, raw: Sequence[Raw]) -> tuple[DataFrame, Reasons]:
+    """The rows as `source_rows` gives them, and how many of each day have which reason (None: usable).
+
+    What only the values tell of the source's columns is added to `seen`.
+    """
+    days = list(seen.looks)
     emptied: dict[str, set[date]] = {}
     _add_emptied(emptied, seen.changes)
-    raw = seen.source.read(platform.spark, seen.looks)
     rows = source_rows(group, raw, emptied)
     reasons = _reasons(group, rows, days)
     found = _misfits(group, rows, reasons)
@@ -79,15 +96,12 @@ def arrive(platform: Platform, group: FeatureGroup, seen: Seen, run_id: str) -> 
         reasons = _reasons(group, rows, days)
     for ds, more in found.items():
         seen.changes[ds].extend(more)
-    bad = {ds: Counter({reason: n for reason, n in counts.items() if reason}) for ds, counts in reasons.items()}
-    set_aside(platform.lake, group, rows, days, run_id, any_now=any(bad.values()))
-    failures = {ds: _failing(platform, group, seen, ds) or _short(group, seen, ds, reasons[ds], bad[ds]) for ds in days}
-    return Arrived(
-        rows,
-        {ds: bad[ds].total() for ds in days},
-        seen.changes,
-        {ds: failure for ds, failure in failures.items() if failure},
-    )
+    return rows, reasons
+
+
+def malformed(reasons: Reasons) -> dict[date, Counter[str]]:
+    """How many rows of each day cannot be used, by reason."""
+    return {ds: Counter({reason: n for reason, n in counts.items() if reason}) for ds, counts in reasons.items()}
 
 
 def drift_record(platform: Platform, group: FeatureGroup, seen: Seen, run_id: str) -> tuple[Validation, ...]:
@@ -109,7 +123,8 @@ def drift_record(platform: Platform, group: FeatureGroup, seen: Seen, run_id: st
     )
 
 
-def _failing(platform: Platform, group: FeatureGroup, seen: Seen, ds: date) -> str | None:
+def failing(platform: Platform, group: FeatureGroup, seen: Seen, ds: date) -> str | None:
+    """What fails a day for its columns."""
     found = [change for change in seen.changes[ds] if change.fails]
     if not found:
         return None

@@ -37,7 +37,7 @@ class Plan:
 def plan(platform: Platform, model: Model, as_of: date) -> Plan:
     """Raises NotReady naming each partition that is not published, TrainingFailed where the history is too short."""
     group, labels = platform.specs.group(model.features.group), platform.specs.group(model.label.group)
-    features = _features_table(group, model)
+    features = features_table(group, model)
     window, holdout = _days(model, group, labels, as_of)
     both = Interval(window.first, holdout.last)
     _require_published(platform, model, as_of, {features: both, labels.table: both})
@@ -74,7 +74,8 @@ def newest(window: Interval, days: int) -> Interval:
     return Interval.day(window.last).lagged((1 - days, 0))
 
 
-def _features_table(group: FeatureGroup, model: Model) -> str:
+def features_table(group: FeatureGroup, model: Model) -> str:
+    """The table of the version of its features that a model names."""
     version = model.features.version
     return group.table if version in (None, group.version) else group.model_copy(update={"version": version}).table
 

@@ -236,6 +236,21 @@ def test_a_backfill_shows_its_plan_and_computes_what_is_missing(released: Bundle
     assert "no version is live for it and none is named" in refused.stderr
 
 
+@pytest.mark.slow
+def test_check_on_data_tells_of_a_model_in_a_few_lines_and_of_what_has_not_arrived(released: Bundle) -> None:
+    result = released.run("check", "--data", MODEL)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    first, *lines = result.stdout.splitlines()
+    assert first == MODEL
+    assert any(
+        re.fullmatch(r"  quick fit  roc_auc 0\.\d{4} on the holdout after 12 rounds, 0\.5000 .*", one) for one in lines
+    )
+    assert any(re.match(r"    carrier  string +0\.0% null +3 different", one) for one in lines)
+    early = released.run("check", "--data", MODEL, "--day", day(1))
+    assert (early.exit_code, early.stderr) == (1, "")
+    assert early.stdout.splitlines()[1].startswith(f"  wrong: NotReady: a trial of {MODEL} waits for two days up to")
+
+
 def test_a_service_that_does_not_answer_is_named_in_one_line(bundle: Bundle) -> None:
     bundle.world.live(1, 1)
     result = bundle.run("score", MODEL, *_between(1, 1))
@@ -284,3 +299,52 @@ def test_alerts_flush_tells_that_messages_wait_and_fails_for_nobodys_sake(bundle
     result = bundle.run("alerts", "--flush", "--requeue")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[:2] == ["0 message(s) wait again", "0 sent, 1 waiting, 0 refused"]
+
+
+def test_check_names_what_goes_with_data_only_and_the_nearest_to_an_unknown_name(bundle: Bundle) -> None:
+    assert bundle.run("check").stdout == "2 feature groups and 1 model, nothing wrong\n"
+    assert bundle.run("check", "flights").exit_code == 2
+    result = bundle.run("check", "--data", "flihts")
+    assert result.exit_code == 1
+    assert "flights" in result.stderr
+    assert result.stderr.startswith("SpecError: ")
+
+
+def test_new_model_without_its_groups_says_which_options_and_groups_there_are(bundle: Bundle) -> None:
+    result = bundle.run("new", "model", "later", "--features", "flights")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == ["SpecError: expected --label; feature groups: flights, outcomes"]
+
+
+def test_new_model_takes_the_only_target_writes_the_file_once_and_says_how_to_try_it(bundle: Bundle) -> None:
+    asked = ("new", "model", "later", "--features", "flights", "--label", "outcomes")
+    result = bundle.run(*asked)
+    assert result.exit_code == 0, result.output
+    path = bundle.settings.specs / "models" / "later.yaml"
+    assert result.stdout.splitlines() == [
+        f"wrote {path}",
+        "correct what CHECK marks, then: python -m include.mlops check --data later",
+    ]
+    assert bundle.run("check").stdout == "2 feature groups and 2 models, nothing wrong\n"
+    written = path.read_text()
+    again = bundle.run(*asked)
+    assert (again.exit_code, path.read_text()) == (1, written)
+    assert "take another, or edit that one" in again.stderr
+
+
+def test_new_feature_group_from_a_table_of_the_lake_names_it_and_its_day(bundle: Bundle) -> None:
+    lake = bundle.world.platform.lake
+    lake.create("sales.orders", {"order_id": "long", "ordered_at": "timestamp", "amount": "double", "ds": "date"})
+    at = pa.array([f"{day(3)}T12:00:00+00:00"] * 3).cast(pa.timestamp("us", tz="UTC"))
+    values = {"order_id": [1, 2, 3], "ordered_at": at, "amount": [1.0, 2.0, None], "ds": [day(3)] * 3}
+    lake.replace("sales.orders", pa.table(values), [day(3)])
+    result = bundle.run("new", "feature-group", "orders", "--from-table", "sales.orders")
+    assert result.exit_code == 0, result.output
+    group = Platform(bundle.settings).specs.group("orders")
+    source = group.source
+    assert (source.format, source.table, source.day) == ("iceberg", "sales.orders", "ds")
+    assert (group.keys, group.event_time, group.first_partition) == (("order_id",), "ordered_at", day(3))
+    assert group.publishes == {"order_id": "long", "amount": "double"}
+    unknown = bundle.run("new", "feature-group", "more", "--from-table", "sales.order")
+    assert "did you mean 'sales.orders'" in unknown.stderr
+    assert bundle.run("new", "feature-group", "more").exit_code == 2
