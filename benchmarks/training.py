@@ -90,8 +90,8 @@ def bare(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     parameters = _parameters()
     base = psutil.Process().memory_info().rss
     begun, spent = time.perf_counter(), peers.cpu_seconds()
-    features = pq.read_table(told["trips"], columns=[*IDENTITY, *made_up.FEATURES])
-    labels = pq.read_table(told["outcomes"], columns=[*IDENTITY, "late"])
+    features = pq.read_table(told["trips"], columns=[*IDENTITY, *made_up.FEATURES], partitioning=None)
+    labels = pq.read_table(told["outcomes"], columns=[*IDENTITY, "late"], partitioning=None)
     rows = features.join(labels, IDENTITY, join_type="inner")
     of_holdout = pc.equal(rows["ds"], pa.scalar(HOLDOUT))
     parts = {"train": rows.filter(pc.invert(of_holdout)), "holdout": rows.filter(of_holdout)}
