@@ -115,7 +115,7 @@ def publish(platform: Platform, group: FeatureGroup, table: pa.Table, ds: date) 
 
 @contextmanager
 def servers(state: Path, *, spark: bool = True) -> Iterator[Settings]:
-    """MLflow, and Spark with the lake's catalog, for the settings that `platform_of` opens again."""
+    """MLflow, and Spark with the lake's catalog, for the settings that `settings_of` reads again."""
     settings = Settings(state=state, mlflow_port=free_port(), spark_port=free_port())
     with Supervisor(state / "logs") as supervisor:
         for service in (mlflow_service, *([spark_service] if spark else [])):
@@ -125,7 +125,11 @@ def servers(state: Path, *, spark: bool = True) -> Iterator[Settings]:
         yield settings
 
 
-def platform_of(state: Path, **changes: Any) -> Platform:
+def settings_of(state: Path) -> Settings:
+    """Those of the `servers` that stand on `state`, in another process."""
     mlflow, spark = json.loads((state / "ports.json").read_text())
-    settings = Settings(state=state, mlflow_port=mlflow, spark_port=spark, **changes)
-    return Platform(settings, Specs({"trips": TRIPS, "outcomes": OUTCOMES}, {"late_trips": model()}))
+    return Settings(state=state, mlflow_port=mlflow, spark_port=spark)
+
+
+def platform_of(state: Path) -> Platform:
+    return Platform(settings_of(state), Specs({"trips": TRIPS, "outcomes": OUTCOMES}, {"late_trips": model()}))

@@ -24,9 +24,11 @@ Peer = Callable[[Path, dict[str, Any]], dict[str, Any]]
 """(state folder, what the set-up told) -> {"seconds": ..., and what else is worth keeping}."""
 
 
-def arguments(description: str, rows: int) -> argparse.ArgumentParser:
+def arguments(description: str, rows: int = 0) -> argparse.ArgumentParser:
+    """What all benchmarks take; `--rows` where the benchmark has a number of them."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=rows)
+    if rows:
+        parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--repeat", type=int, default=3, help="runs of each peer, in turns")
     parser.add_argument("--peers", default="", help="names of some, by comma; default: all")
     parser.add_argument("--json", type=Path, help="write all figures there")
@@ -76,6 +78,13 @@ def show(title: str, runs: Mapping[str, list[dict[str, Any]]], against: str, row
 def keep(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def cpu_seconds() -> float:
+    """What this process and its children took: what a busy machine does not change."""
+    here = psutil.Process()
+    times = [one.cpu_times() for one in (here, *here.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def state_folder() -> tempfile.TemporaryDirectory[str]:

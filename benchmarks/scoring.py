@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import made_up, peers
+from benchmarks.classic_spark import classic_spark
 from include.mlops.learner.encoding import Encoder
 from include.mlops.spec.interval import Interval
 
@@ -93,29 +94,12 @@ def bare_loop(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - begun, "mean": total / rows}
 
 
-def _classic(state: Path) -> Any:
-    from pyspark.sql import SparkSession
-
-    from include.mlops.compute.java import find_java  # noqa: F401 - documents where Java comes from
-
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.memory", "3g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
-        .config("spark.sql.warehouse.dir", str(state / "classic"))
-        .getOrCreate()
-    )
-    spark.range(1).count()
-    return spark
-
-
 def mlflow_udf(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     import mlflow
     from pyspark.sql import functions as F
 
     mlflow.set_tracking_uri(made_up.platform_of(state).settings.mlflow_url)
-    spark = _classic(state)
+    spark = classic_spark(state)
     begun = time.perf_counter()
     udf = mlflow.pyfunc.spark_udf(spark, "models:/late_trips/1", result_type="double", env_manager="local")
     frame = spark.read.parquet(*told["files"])
@@ -131,7 +115,7 @@ def xgboost_spark(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     from pyspark.sql import functions as F
     from xgboost.spark import SparkXGBClassifier, SparkXGBClassifierModel
 
-    spark = _classic(state)
+    spark = classic_spark(state)
     classifier = xgb.XGBClassifier(enable_categorical=True)
     classifier.load_model(state / "model.ubj")
     begun = time.perf_counter()
@@ -143,7 +127,6 @@ def xgboost_spark(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     params = SparkXGBClassifier(
         features_col=list(encoder.columns),
         feature_types=encoder.feature_types,
-        enable_categorical=True,
         missing=float("nan"),
     )
     transformer = params._copyValues(SparkXGBClassifierModel(classifier))

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import peers
+from benchmarks.classic_spark import classic_spark
 from include.mlops.lake.lake import Lake
 from include.mlops.lake.schema import PARTITION_COLUMNS
 from include.mlops.lake.staging import Staged
@@ -158,9 +158,9 @@ def _step(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     group = feature_group(len(staged.rows))
     platform = Platform(Settings(state=state), Specs({group.name: group}, {}))
     assert platform.ledger
-    begun, spent = time.perf_counter(), _spent()
+    begun, spent = time.perf_counter(), peers.cpu_seconds()
     validate(platform, group, Ingested(group.name, staged, {}, {}, {}, "", "benchmark"))
-    took = {"seconds": time.perf_counter() - begun, "cpu": _spent() - spent}
+    took = {"seconds": time.perf_counter() - begun, "cpu": peers.cpu_seconds() - spent}
     found = [r for ds in sorted(staged.rows) for r in platform.ledger.publications.validations(group.table, ds)]
     # The ledger keeps those of earlier turns too; the newest stand last.
     return {**took, "verdicts": {_named(r.ds, r.expectation, r.target): (r.success, r.observed) for r in found}}
@@ -171,7 +171,6 @@ def _plain(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
-    from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
     from include.mlops.steps.great_expectations_suite import as_built, as_verdict
@@ -180,17 +179,9 @@ def _plain(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     staged, settings = _staged(told), Settings(state=state)
     group = feature_group(len(staged.rows))
     files = [task.file.file_path for task in Lake(settings).table(staged.table).scan().plan_files()]
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.memory", settings.spark_memory)
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "4")
-        .getOrCreate()
-    )
-    spark.range(1).count()
+    spark = classic_spark(state, settings.spark_memory)
     expectations = expectations_of(group)
-    begun, spent = time.perf_counter(), _spent()
+    begun, spent = time.perf_counter(), peers.cpu_seconds()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_spark("spark").add_dataframe_asset(group.name)
@@ -204,14 +195,7 @@ def _plain(state: Path, told: dict[str, Any]) -> dict[str, Any]:
             one = expectations[result.expectation_config.meta["number"]]
             verdicts[_named(ds, one.name, ", ".join(one.columns) or "table")] = as_verdict(result)
         frame.unpersist()
-    return {"seconds": time.perf_counter() - begun, "cpu": _spent() - spent, "verdicts": verdicts}
-
-
-def _spent() -> float:
-    """Seconds of CPU that this process and its children took: what a busy machine does not change."""
-    here = psutil.Process()
-    times = [one.cpu_times() for one in (here, *here.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    return {"seconds": time.perf_counter() - begun, "cpu": peers.cpu_seconds() - spent, "verdicts": verdicts}
 
 
 def _staged(told: dict[str, Any]) -> Staged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
@@ -112,4 +113,9 @@ def run_url(context: Context) -> str:
 
 def doc(text: str, file: str) -> str:
     """`text` for the DAG's page, and where its specification stands."""
-    return f"{text}\n\nSpecification: `{load_settings().specs.name}/{file}`."
+    return f"{text}\n\nSpecification: `{_specs_folder()}/{file}`."
+
+
+@cache
+def _specs_folder() -> str:
+    return load_settings().specs.name  # settings take milliseconds to read, and each DAG has a page
