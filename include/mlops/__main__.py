@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 
 app(prog_name="python -m include.mlops")

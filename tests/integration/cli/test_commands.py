@@ -16,7 +16,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from include.mlops.alerts.alert import Alert
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.steps.platform import Platform

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from include.mlops.errors import MlopsError, PartitionsFailed
 from tests.integration.ingest.bundle import COLUMNS, ZONE, Bundle, csv, day, readings
 from tests.integration.ingest.kinds import Database, LakeTable

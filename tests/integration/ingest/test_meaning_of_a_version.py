@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner
 
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from include.mlops.errors import MeaningChanged, PartitionsFailed
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.ingest import ingest

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from include.mlops.errors import NotReady, PartitionsFailed
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.freshness import stale

@@ -15,7 +15,7 @@ HEAVY = {
     *("pyspark", "scipy", "sklearn", "slack_sdk", "sqlalchemy", "xgboost"),
 }
 CHECK = """
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from typer.testing import CliRunner
 assert CliRunner().invoke(app, ["check"]).exit_code == 0
 """

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from include.mlops.commands import _platform
+from include.mlops.cli.session import platform
 from include.mlops.errors import SpecError
 from include.mlops.spec.load import load_specs
 from include.mlops.spec.tasks import TaskName
@@ -29,7 +29,7 @@ def feature_group(
     from_table: Annotated[str | None, typer.Option(help="namespace.table of the lake's catalog.")] = None,
 ) -> None:
     """Write feature_group.yaml and transform.py from the columns of a file or a table."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.scaffold import new_feature_group
         from include.mlops.steps.specimen import from_file as of_file
         from include.mlops.steps.specimen import from_table as of_table
@@ -49,7 +49,7 @@ def model(
     target: Annotated[str | None, typer.Option(help="The column of the label's group to predict.")] = None,
 ) -> None:
     """Write a model of about 15 lines from what its groups publish."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.scaffold import new_model
 
         groups = list(rooms.specs.groups)

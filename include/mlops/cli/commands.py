@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import getpass
 import logging
-import os
 import sys
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from include.mlops.errors import MlopsError
+from include.mlops.cli.session import AsOf, From, To, interval_of, new_run_id, platform, told
 from include.mlops.spec.interval import Interval
 
 if TYPE_CHECKING:
     from include.mlops.spec.feature_group import FeatureGroup
     from include.mlops.steps.platform import Platform
-
-From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
-To = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")]
-AsOf = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="What was known on this day.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,10 +35,10 @@ def ingest(
     ] = False,
 ) -> None:
     """Ingest, validate and publish a feature group over an interval, in one Spark job."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.publish import ingest_interval
 
-        spec, interval, run_id = rooms.specs.group(group), _interval(first, last), _run_id()
+        spec, interval, run_id = rooms.specs.group(group), interval_of(first, last), new_run_id()
         done = ingest_interval(rooms, spec, interval, run_id, overdue=overdue)
         rows, quarantined = sum(done.rows.values()), sum(done.quarantined.values())
         typer.echo(f"published {group}: {len(done.rows)} day(s), {rows} rows, {quarantined} quarantined")
@@ -57,12 +49,12 @@ def restate(
     group: str, first: From, last: To, reason: Annotated[str, typer.Option(help="Kept in the ledger.")]
 ) -> None:
     """Publish an interval again under the same version although its code changed: the old rows were wrong."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.publish import ingest_interval, of_another_meaning
 
         spec = rooms.specs.group(group)
         why = f"restated by {getpass.getuser()}: {reason}"
-        interval, run_id = _interval(first, last), _run_id()
+        interval, run_id = interval_of(first, last), new_run_id()
         done = ingest_interval(rooms, spec, interval, run_id, restated=why)
         typer.echo(f"restated {group}: {len(done.rows)} day(s), {sum(done.rows.values())} rows")
         if others := of_another_meaning(rooms, spec):
@@ -74,7 +66,7 @@ def restate(
 
 def train(model: str, as_of: AsOf) -> None:
     """Train and register a version as challenger."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from rich.progress import Progress
 
         from include.mlops.steps.train import train as step
@@ -85,7 +77,7 @@ def train(model: str, as_of: AsOf) -> None:
                 rooms,
                 rooms.specs.model(model),
                 as_of.date(),
-                _run_id(),
+                new_run_id(),
                 lambda number, rounds, _: progress.update(bar, completed=number, total=rounds),
             )
         before = " (trained before)" if done.reused else ""
@@ -94,10 +86,10 @@ def train(model: str, as_of: AsOf) -> None:
 
 def release(model: str, version: Annotated[int, typer.Option()], as_of: AsOf) -> None:
     """Judge a version against its gate and the champion, and put it live or not."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.release import release as step
 
-        done = step(rooms, rooms.specs.model(model), version, as_of.date(), getpass.getuser(), _run_id())
+        done = step(rooms, rooms.specs.model(model), version, as_of.date(), getpass.getuser(), new_run_id())
         since = f", live from {done.first_ds}" if done.first_ds else ""
         typer.echo(f"{model} v{version} {done.outcome}{since}: {done.reason}")
 
@@ -112,10 +104,12 @@ def score(
     ] = None,
 ) -> None:
     """Score an interval, each day by the version that was live for it."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.score import score as step
 
-        done = step(rooms, rooms.specs.model(model), _interval(first, last), _run_id(), version=version, sample=sample)
+        done = step(
+            rooms, rooms.specs.model(model), interval_of(first, last), new_run_id(), version=version, sample=sample
+        )
         for ds in sorted(done.rows):
             mean = _numbers({"mean": done.mean_score[ds]})
             typer.echo(f"{ds}  v{done.versions[ds]}  {done.rows[ds]:>8} rows  {mean}")
@@ -130,10 +124,10 @@ def export(
     force: Annotated[bool, typer.Option(help="Write also what was exported already.")] = False,
 ) -> None:
     """Write published scores where the model's exports say."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.export import export as step
 
-        done = step(rooms, rooms.specs.model(model), _interval(first, last), _run_id(), force=force)
+        done = step(rooms, rooms.specs.model(model), interval_of(first, last), new_run_id(), force=force)
         for target, rows in done.rows.items():
             typer.echo(f"{target}: {len(rows)} day(s), {sum(rows.values())} rows")
         if not done.rows:
@@ -142,21 +136,21 @@ def export(
 
 def monitor(model: str, first: From, last: To) -> None:
     """Measure drift of scored days against the training profile."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.monitor import monitor as step
 
-        for ds in _interval(first, last):
-            verdict = step(rooms, rooms.specs.model(model), ds, _run_id()).verdict
+        for ds in interval_of(first, last):
+            verdict = step(rooms, rooms.specs.model(model), ds, new_run_id()).verdict
             state = "confirmed" if verdict.confirmed else "seen" if verdict.bad else "none"
             typer.echo(f"{ds}  v{verdict.version}  drift {state}  {', '.join(verdict.detail['drifted'])}".rstrip())
 
 
 def performance(model: str, first: From, last: To) -> None:
     """Join predictions with the labels that have arrived."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.performance import measure
 
-        days = measure(rooms, rooms.specs.model(model), _interval(first, last), _run_id())
+        days = measure(rooms, rooms.specs.model(model), interval_of(first, last), new_run_id())
         for day in days:
             typer.echo(f"{day.ds}  {_numbers(day.metrics) or 'no labels'}  coverage {day.coverage:.1%}")
         if not days:
@@ -165,7 +159,7 @@ def performance(model: str, first: From, last: To) -> None:
 
 def reproduce(model: str, version: Annotated[int, typer.Option()]) -> None:
     """Train a version again from its record and compare the model files byte for byte."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.reproduce import reproduce as step
 
         done = step(rooms, model, version)
@@ -178,7 +172,7 @@ def alerts(
     requeue: Annotated[bool, typer.Option(help="Let refused messages wait again.")] = False,
 ) -> None:
     """Show the outbox: what was sent, what waits, what Slack refused."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
@@ -228,30 +222,6 @@ def demo(
         run_demo(load_settings(), nights, stay=keep, console=Console(soft_wrap=True))
 
 
-@contextmanager
-def _platform() -> Iterator[Platform]:
-    with told():
-        from include.mlops.steps.platform import Platform
-
-        yield Platform()
-
-
-@contextmanager
-def told(level: str = "INFO") -> Iterator[None]:
-    """Errors of ours as their message alone, Ctrl-C as the end that it is; logs from `level` on."""
-    logging.basicConfig(level=os.environ.get("MLOPS_LOG", level), format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("great_expectations", "alembic", "pyiceberg", "py.warnings", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        yield
-    except MlopsError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("stopped")
-        raise typer.Exit(130) from None
-
-
 def _restate_dependents(rooms: Platform, group: FeatureGroup, interval: Interval, run_id: str) -> None:
     from include.mlops.steps.restatement import restate_dependents
 
@@ -262,16 +232,6 @@ def _restate_dependents(rooms: Platform, group: FeatureGroup, interval: Interval
         typer.echo(f"out of date: {what}, {len(days)} day(s), {days[0]} to {days[-1]}")
     if done.left:
         typer.echo("what to run: python -m include.mlops stale")
-
-
-def _interval(first: datetime, last: datetime) -> Interval:
-    if first > last:
-        raise typer.BadParameter(f"expected --from before --to, found {first.date()} and {last.date()}")
-    return Interval(first.date(), last.date())
-
-
-def _run_id() -> str:
-    return f"cli__{datetime.now(UTC):%Y-%m-%d}__{uuid.uuid4().hex[:8]}"
 
 
 def _numbers(values: Any) -> str:

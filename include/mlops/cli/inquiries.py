@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from include.mlops.commands import _interval, _platform
+from include.mlops.cli.session import interval_of, platform
 
 if TYPE_CHECKING:
     from include.mlops.steps.lineage import Story
@@ -29,14 +29,14 @@ def stale(
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")] = None,
 ) -> None:
     """List published days that no longer equal what would be made now, why, and what to run."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.dependents import stale_everywhere
 
         if (first is None) != (last is None):
             raise typer.BadParameter("expected both --from and --to, or neither")
         if name is not None and name not in rooms.specs.groups:
             rooms.specs.model(name)
-        found = stale_everywhere(rooms, name, _interval(first, last) if first and last else None)
+        found = stale_everywhere(rooms, name, interval_of(first, last) if first and last else None)
         for one in found:
             typer.echo(one.what)
             for ds, reason in sorted(one.days.items()):
@@ -54,7 +54,7 @@ def lineage(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False,
 ) -> None:
     """Tell the story of a partition: what it was made from, down to the files, and what was made from it."""
-    with _platform() as rooms:
+    with platform() as rooms:
         from dataclasses import asdict
 
         from rich.console import Console

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.mlops.commands import From, To, _interval, _platform, _run_id
+from include.mlops.cli.session import From, To, interval_of, new_run_id, platform
 from include.mlops.policy.backfill import Dependents, Only, Order, Plan, lines
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def backfill(
     yes: Annotated[bool, typer.Option(help="Do not ask.")] = False,
 ) -> None:
     """Show what is present, missing, stale or in-sample over an interval, and compute what is wanted of it."""
-    days = _interval(first, last)
+    days = interval_of(first, last)
     then: Dependents = "compute" if dependents else "leave"
     order = Order(what, days.first, days.last, only, version, then, reason, days_per_job)
-    with _platform() as rooms:
+    with platform() as rooms:
         from include.mlops.steps.backfill_plan import plan
 
-        run_id = _run_id()
+        run_id = new_run_id()
         found = plan(rooms, order, run_id)
         _show(found)
         if dry_run or not (found.computed or found.parts[0].refused):

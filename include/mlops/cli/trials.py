@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from include.mlops.commands import told
+from include.mlops.cli.session import told
 from include.mlops.errors import MlopsError, ServiceUnavailable, SpecError
 from include.mlops.spec.nearest import allowed
 
