@@ -68,7 +68,7 @@ def _print(subject: str, attempt: Attempt) -> bool:
         typer.echo(f"  {fact:<10} {text}")
     width = max((len(one.name) for one in trial.columns), default=0)
     for one in trial.columns:
-        typer.echo(f"    {one.name:<{width}}  {one.kind:<14} {one.nulls:>6.1%} null  {one.distinct:>6} different")
+        typer.echo(f"    {one.name:<{width}}  {one.kind:<9} {one.nulls:>6.1%} null  {one.distinct:>6} different")
     for note in trial.notes:
         typer.echo(f"  note: {note}")
     for fault in trial.wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -31,10 +32,10 @@ class Trial:
     wrong: tuple[str, ...] = ()
 
 
-def facts_of(rows: pa.Table) -> tuple[ColumnFacts, ...]:
-    """Of each column, in order."""
+def facts_of(rows: pa.Table, types: Mapping[str, str]) -> tuple[ColumnFacts, ...]:
+    """Of each column, in order; `types` are those that a specification names."""
     plain = decoded(rows)
-    return tuple(_facts(name, plain.column(name)) for name in plain.column_names)
+    return tuple(_facts(name, types.get(name, ""), plain.column(name)) for name in plain.column_names)
 
 
 def notes_on(columns: tuple[ColumnFacts, ...], rows: int) -> list[str]:
@@ -44,6 +45,6 @@ def notes_on(columns: tuple[ColumnFacts, ...], rows: int) -> list[str]:
     return told
 
 
-def _facts(name: str, values: pa.ChunkedArray) -> ColumnFacts:
+def _facts(name: str, kind: str, values: pa.ChunkedArray) -> ColumnFacts:
     share = values.null_count / len(values) if len(values) else 0.0
-    return ColumnFacts(name, str(values.type), share, pc.count_distinct(values, mode="only_valid").as_py())
+    return ColumnFacts(name, kind, share, pc.count_distinct(values, mode="only_valid").as_py())

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from include.mlops.errors import NotReady
 from include.mlops.ledger.publications import Validation
-from include.mlops.sources.source import CORRUPT, Raw
+from include.mlops.sources.source import CORRUPT, Raw, Source
 from include.mlops.spec.feature_group import Expectation, FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.arrival import Seen, drift_record, failing, look_at, malformed, with_reasons
@@ -70,14 +70,22 @@ def try_group(platform: Platform, group: FeatureGroup, ds: date | None, rows: in
     notes += [_told(one) for one in unmet if not _stops(one)]
     if unjudged:
         notes.append(f"not judged on a part of a day: {', '.join(one.name for one in unjudged)}")
-    columns = facts_of(made.select(list(group.publishes)))
+    columns = facts_of(made.select(list(group.publishes)), group.publishes)
     return Trial(group.name, facts, columns, (*notes, *notes_on(columns, made.num_rows)), tuple(wrong))
 
 
 def _newest(platform: Platform, group: FeatureGroup) -> date:
-    """From the newest published day on, else from the first, until GAP days in a row are missing."""
+    """From the newest published day on, else the first night's, else the first, until GAP days in a row are missing."""
     source = platform.source(group)
-    looked_from = ds = platform.ledger.publications.frontier(group.table) or group.first_partition
+    night = group.schedule.start - timedelta(days=group.schedule.delay)
+    starts = [platform.ledger.publications.frontier(group.table), night, group.first_partition]
+    for start in dict.fromkeys(ds for ds in starts if ds):
+        if found := _newest_from(source, start):
+            return found
+    raise NotReady(f"a trial of {group.name}", [f"{source.missing(night)}; name another day with --day"])
+
+
+def _newest_from(source: Source, ds: date) -> date | None:
     found, empty = None, 0
     while empty < GAP:
         if source.missing(ds):
@@ -85,8 +93,6 @@ def _newest(platform: Platform, group: FeatureGroup) -> date:
         else:
             found, empty = ds, 0
         ds += timedelta(days=1)
-    if found is None:
-        raise NotReady(f"a trial of {group.name}", [f"{source.missing(looked_from)}; name another day with --day"])
     return found
 
 

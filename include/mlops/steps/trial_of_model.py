@@ -44,7 +44,7 @@ def try_model(platform: Platform, model: Model, ds: date | None, rows: int) -> T
     training, judging = (
         select(platform.lake, source, model.features.columns, part, share) for part in (window, holdout)
     )
-    columns = facts_of(training.examples.rows.select(list(model.features.columns)))
+    columns = facts_of(training.examples.rows.select(list(model.features.columns)), features.publishes)
     drawn = training.examples.rows.num_rows
     notes = [*_history(model, days), *notes_on(columns, drawn)]
     many = [one.name for one in columns if one.kind == "string" and one.distinct > max(50, drawn / 2)]

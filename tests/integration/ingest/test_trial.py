@@ -132,5 +132,5 @@ def test_a_transform_that_fails_is_named_with_its_line(bundle: Bundle) -> None:
 def test_where_nothing_has_arrived_it_says_what_it_looked_for(new_bundle: Callable[[], Bundle]) -> None:
     empty = new_bundle()
     empty.write_readings()
-    with pytest.raises(NotReady, match=r"2013-03-01\.csv; name another day with --day"):
+    with pytest.raises(NotReady, match=r"2013-03-03\.csv; name another day with --day"):
         _try(empty, empty.readings)
