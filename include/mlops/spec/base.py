@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -64,6 +65,16 @@ def repeated(values: tuple[str, ...], *, apart_from_case: bool = False) -> list[
     """Those of `values` that occur more than once, sorted."""
     plain = [value.casefold() if apart_from_case else value for value in values]
     return sorted({value for value, name in zip(values, plain, strict=True) if plain.count(name) > 1})
+
+
+def names_a_day(path: str) -> bool:
+    """Whether `{ds}` stands in `path`, and nothing else in braces: one file for each day."""
+    try:
+        fields = {field for _, field, _, _ in string.Formatter().parse(path) if field is not None}
+        path.format(ds="")
+    except (ValueError, LookupError):
+        return False
+    return fields == {"ds"}
 
 
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
