@@ -13,10 +13,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.mlops.errors import SpecError
+from include.mlops.spec.expression import Expression, Kind
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.load import GROUP_FILE, Specs
 from include.mlops.spec.nearest import allowed
-from include.mlops.spec.tasks import TASKS, WATCHED, TaskName
+from include.mlops.spec.tasks import TASKS, WATCHED, Task
 from include.mlops.spec.wording import name_fault
 from include.mlops.steps.guesses import guess, identifies
 from include.mlops.steps.specimen import Specimen
@@ -68,7 +69,7 @@ def new_feature_group(root: Path, specs: Specs, name: str, specimen: Specimen) -
 
 
 def new_model(
-    root: Path, specs: Specs, name: str, features: str, label: str, task: TaskName | None, target: str | None
+    root: Path, specs: Specs, name: str, features: str, label: str, task: str | None, target: str | None
 ) -> Path:
     """Write the file of a new model of the group `features`, which predicts `target` of the group `label`.
 
@@ -79,11 +80,11 @@ def new_model(
     _require_new("model", name, path)
     ours, theirs = specs.group(features), specs.group(label)
     target = target or _only_target(ours, theirs)
-    if target not in theirs.publishes:
-        raise SpecError([f"--target: {allowed(f'column of {label}', target, targets(ours, theirs))}"])
-    kind = theirs.publishes[target]
-    task = task or ("binary" if kind == "boolean" else "multiclass" if kind == "string" else "regression")
-    expression, classes, decide = _label(task, target, kind)
+    if target not in targets(ours, theirs):
+        raise SpecError([f"--target: {allowed(f'column of {label} to predict', target, targets(ours, theirs))}"])
+    kind = Expression.parse(target).kind(theirs.publishes)
+    task = task or next(name for name, one in TASKS.items() if one.label == kind)
+    expression, classes, decide = _label(TASKS[task], target, kind)
     columns, left_out = _columns(ours, target)
     metric, value = TASKS[task].first_gate
     text = _TEMPLATES.get_template("model.yaml.jinja").render(
@@ -120,20 +121,16 @@ def _only_target(features: FeatureGroup, labels: FeatureGroup) -> str:
     return found[0]
 
 
-def _label(task: TaskName, target: str, kind: str) -> tuple[str, list[str], str]:
-    """The expression, its classes, and what is to decide about it."""
-    text, number = kind == "string", kind in ("int", "long", "double")
-    if task == "regression":
-        return target, [], ""
-    if task == "binary":
-        if kind == "boolean":
-            return target, [], ""
-        told = f"{target} == 'yes'" if text else f"{target} > 0"
-        return told, [], " # CHECK: when is it true?"
-    if number:
+def _label(task: Task, target: str, kind: Kind) -> tuple[str, list[str], str]:
+    """An expression that gives what the task wants, its classes, and what is to decide about it."""
+    if task.label == kind:
+        return target, ["class_a", "class_b", "class_c"] if task.named_classes else [], ""
+    if task.named_classes:
         told = f"'high' if {target} > 10 else 'middle' if {target} > 0 else 'low'"
         return told, ["low", "middle", "high"], " # CHECK: the bounds, and the names"
-    return target, ["class_a", "class_b", "class_c"], ""
+    if task.classes:
+        return f"{target} == 'yes'" if kind == "a text" else f"{target} > 0", [], " # CHECK: when is it true?"
+    return target, [], " # CHECK: make a number of it"
 
 
 def _columns(group: FeatureGroup, target: str) -> tuple[str, list[str]]:
