@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import string
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from include.mlops.spec.base import Column, Spec, repeated
+from include.mlops.spec.base import Column, Spec, repeated, tells_one_day
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 Format = Literal["csv", "json", "parquet", "iceberg", "jdbc"]
@@ -72,12 +71,7 @@ class Source(Spec):
     def _one_file_a_partition(cls, path: str) -> str:
         if not path:
             return path
-        try:
-            fields = {field for _, field, _, _ in string.Formatter().parse(path) if field is not None}
-            path.format(ds="")
-        except (ValueError, LookupError):
-            fields = set()
-        if fields != {"ds"}:
+        if not tells_one_day(path):
             raise ValueError(f"expected {{ds}} and nothing else in braces, one file for each partition, found '{path}'")
         if path.startswith("/") or "://" in path or ".." in path.split("/"):
             raise ValueError(f"expected a path below the landing root, found '{path}'")
