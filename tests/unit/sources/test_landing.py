@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.mlops.errors import BrokenSource, MissingFile, ServiceUnavailable, UnreadableFile
+from include.mlops.errors import BrokenSource, EmptyFile, MissingFile, ServiceUnavailable, UnreadableFile
 from include.mlops.settings import Settings
 from include.mlops.sources.drift import fits
 from include.mlops.sources.landing import address, identity, inspect, landed, same_file
@@ -221,10 +221,12 @@ def test_a_file_without_rows_is_an_empty_day_where_the_group_says_so(tmp_path: P
     file.write_bytes(_without_rows(form))
     strict = _group(form)
     lenient = strict.model_copy(update={"source": strict.source.model_copy(update={"empty": "allow"})})
-    assert inspect(lenient, str(file)) is None
-    assert inspect(strict, str(file)).line().startswith("EmptyFile")
+    assert inspect(lenient, str(file)).rows == 0
+    with pytest.raises(EmptyFile):
+        inspect(strict, str(file))
     file.write_bytes(b"" if form != "json" else b"x")
-    assert inspect(lenient, str(file)) is not None, "no bytes at all are no file of rows, but in JSON lines"
+    with pytest.raises(BrokenSource):  # no bytes at all are no file of rows, but in JSON lines
+        inspect(lenient, str(file))
 
 
 def test_the_identity_of_a_file_is_its_content_and_looking_again_costs_no_reading(tmp_path: Path) -> None:
