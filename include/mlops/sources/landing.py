@@ -35,6 +35,7 @@ from include.mlops.spec.feature_group import FeatureGroup
 
 CHUNK = 1 << 16
 _ANEW = "land it again, or say `empty: allow` under source where a day may have none"
+_READABLE = "write times up to us, times of day as text, decimals of up to 38 digits, floats of 32 or 64 bits"
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
 
@@ -170,14 +171,17 @@ def _inspect_parquet(url: str, filesystem: Any, path: str, *, may_be_empty: bool
     try:
         with filesystem.open_input_file(path) as file:
             metadata = pq.read_metadata(file)
+            schema: pa.Schema = metadata.schema.to_arrow_schema()
     except Exception as error:  # pyarrow raises OSError, ArrowInvalid and others for damaged files
         raise UnreadableFile(f"expected a Parquet file at {url}, found: {error}; land it again") from error
     if metadata.num_rows == 0 and not may_be_empty:
         raise EmptyFile(f"expected rows in {url}, found none; {_ANEW}")
-    schema: pa.Schema = metadata.schema.to_arrow_schema()
-    unknown = [f"{field.name} of type {field.type}" for field in schema if _refused(field.type)]
-    if unknown:
-        raise UnreadableFile(f"{url}: found {', '.join(unknown)}, which Spark cannot read; write times up to us")
+    if unknown := [f"{field.name} of type {field.type}" for field in schema if _refused(field.type)]:
+        found = ", ".join(unknown)
+        raise UnreadableFile(f"{url}: found {found}, which Spark cannot read; {_READABLE}")
+    if twice := repeated(tuple(schema.names), apart_from_case=True):
+        told = "expected names that differ in more than case (Spark reads them as one)"
+        raise WrongHeader(f"{url}: {told}, found {', '.join(twice)}; correct the file")
     return Look({field.name: field.type for field in schema}, metadata.num_rows)
 
 
@@ -197,7 +201,7 @@ def _parsed(text: str) -> Any:
     """None for what is no JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -216,7 +220,11 @@ def _not_utf8(part: bytes, *, whole_start: bool) -> int | None:
 
 
 def _refused(kind: pa.DataType) -> bool:
-    return bool(arrow.is_timestamp(kind) and kind.unit == "ns")
+    """Whether the type, or one inside it, is none of Spark's."""
+    in_ns = arrow.is_timestamp(kind) and kind.unit == "ns"
+    too_wide = arrow.is_decimal(kind) and kind.precision > 38
+    inside = (kind.field(number).type for number in range(kind.num_fields))
+    return bool(in_ns or too_wide or arrow.is_time(kind) or arrow.is_float16(kind) or any(map(_refused, inside)))
 
 
 def file_system(url: str) -> tuple[Any, str]:

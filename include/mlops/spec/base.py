@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from include.mlops.spec.interval import parse_days
+from include.mlops.spec.nearest import nearest
 
 DAYS_OF = {"day": 1, "week": 7, "month": 30}
+_FURTHEST = 36_500
 
 
 class Spec(BaseModel):
@@ -24,7 +26,7 @@ def _lag(value: Any) -> int:
     if not isinstance(value, str):
         raise ValueError(f"expected days such as '7d', found {value!r}")  # noqa: TRY004 (pydantic wants ValueError)
     days = parse_days(value)
-    if abs(days) > 36_500:
+    if abs(days) > _FURTHEST:
         raise ValueError(f"expected at most 36500d, found '{value}'")
     return days
 
@@ -39,42 +41,49 @@ def _duration(value: Any) -> int:
 def _every(value: Any) -> int:
     if value in DAYS_OF:
         return DAYS_OF[value]
-    found = re.match(r"^(\d+)d$", value) if isinstance(value, str) else None
-    if not found or int(found.group(1)) == 0:
-        raise ValueError(f"expected 'day', 'week', 'month' or days such as '10d', found {value!r}")
+    found = re.fullmatch(r"([0-9]{1,5})d", value) if isinstance(value, str) else None
+    if not found or not 1 <= int(found.group(1)) <= _FURTHEST:
+        raise ValueError(f"expected 'day', 'week', 'month' or days such as '10d', at most 36500d, found {value!r}")
     return int(found.group(1))
 
 
 def _hours(value: Any) -> float:
-    found = re.match(r"^(\d+(?:\.\d+)?)(h|m)$", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)(h|m)", value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f"expected hours or minutes such as '6h' or '30m', found {value!r}")
     return float(found.group(1)) / (60 if found.group(2) == "m" else 1)
 
 
+def _workers(value: Any) -> Any:
+    if value != "auto" and (type(value) is not int or not 1 <= value <= 1024):
+        hint = "; did you mean 'auto'?" if isinstance(value, str) and nearest(value, ["auto"]) else ""
+        raise ValueError(f"expected auto, or a whole number from 1 to 1024, found {value!r}{hint}")
+    return value
+
+
 def _day(value: Any) -> date:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
     try:
-        return date.fromisoformat(value)
+        found = value if isinstance(value, date) and not isinstance(value, datetime) else date.fromisoformat(value)
     except (TypeError, ValueError):
         raise ValueError(f"expected a day such as 2013-01-30, found {str(value)!r}") from None
+    if not 1900 <= found.year < 3000:  # so that a lag from there is a day, too
+        raise ValueError(f"expected a day of the years 1900 to 2999, found {found}")
+    return found
+
+
+def tells_one_day(path: str) -> bool:
+    """Whether `{ds}` and nothing else stands in the braces of `path`."""
+    try:
+        fields = [part[1:] for part in string.Formatter().parse(path) if part[1] is not None]
+    except ValueError:
+        return False
+    return bool(fields) and all(field == ("ds", "", None) for field in fields)
 
 
 def repeated(values: tuple[str, ...], *, apart_from_case: bool = False) -> list[str]:
     """Those of `values` that occur more than once, sorted."""
     plain = [value.casefold() if apart_from_case else value for value in values]
     return sorted({value for value, name in zip(values, plain, strict=True) if plain.count(name) > 1})
-
-
-def names_a_day(path: str) -> bool:
-    """Whether `{ds}` stands in `path`, and nothing else in braces: one file for each day."""
-    try:
-        fields = {field for _, field, _, _ in string.Formatter().parse(path) if field is not None}
-        path.format(ds="")
-    except (ValueError, LookupError):
-        return False
-    return fields == {"ds"}
 
 
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -93,7 +102,7 @@ TableName = Annotated[str, StringConstraints(pattern=_TABLE)]
 """A table of somebody else's database, perhaps with its schema."""
 Whole = Annotated[int, Field(strict=True)]
 """A whole number; neither true nor "3" is one."""
-Workers = Literal["auto"] | Annotated[Whole, Field(ge=1, le=1024)]
+Workers = Annotated[Literal["auto"] | int, BeforeValidator(_workers)]
 """1: in the task's own process; more: so many of Spark's; auto: whichever fits the memory that a task may hold."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]

@@ -22,6 +22,9 @@ from include.mlops.spec.finding import Fault, Loc
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")}
 _KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a day"}
 _WANTED = {"timestamp": "a day such as 2013-01-30", "int": "a whole number", "float": "a number"}
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a file cannot hold as it is (but for tabs and ends of lines), and a quoted text could by an escape."""
+_LARGEST_FILE, _MOST_VALUES = 1 << 18, 100_000
 _HINTS = (
     (r"\\t", "a tab; indent with spaces"),
     (r"mapping values are not allowed", "a ':' that cannot stand here; indent as around it or quote a text"),
@@ -34,6 +37,7 @@ _HINTS = (
     (r"could not find expected ':'", "a key without ':'"),
     (r"undefined alias", "an alias (*) of an anchor (&) that does not exist; put text that begins with '*' in quotes"),
     (r"cannot start any token", "a text that begins with this character needs quotes"),
+    (r"[<(]", "this line does not go on from the one before; is it indented unlike its neighbours?"),
 )  # fmt: skip
 
 
@@ -60,6 +64,8 @@ def read_document(path: Path) -> Document:
         text = path.read_bytes()
     except OSError as error:
         return _unusable(f"cannot be read: {error.strerror}", 1)
+    if len(text) > _LARGEST_FILE:
+        return _unusable(f"expected at most {_LARGEST_FILE >> 10} KiB, found {len(text) >> 10}; is it another file?", 1)
     try:
         return parse_document(text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -87,7 +93,10 @@ def parse_document(text: str) -> Document:
     if not isinstance(root, MappingNode):
         return _unusable("expected keys and values at the top level, such as 'name: ...'", root.start_mark.line + 1)
     walk = _Walk(yaml)
-    value = walk.mapping(root, ())
+    try:
+        value = walk.mapping(root, ())
+    except _TooMany:
+        return _unusable(f"expected at most {_MOST_VALUES} values, counting what aliases (*) repeat, found more", 1)
     return Document(value, tuple(walk.faults), walk.lines, tuple(walk.voids))
 
 
@@ -103,6 +112,10 @@ def _syntax_fault(error: MarkedYAMLError) -> Document:
     return _unusable(f"not valid YAML: {hint}", mark.line + 1 if mark else 1)
 
 
+class _TooMany(Exception):
+    """Aliases of aliases double with each line that they are written on."""
+
+
 class _Walk:
     """Collects lines and faults while it turns nodes into values."""
 
@@ -112,6 +125,7 @@ class _Walk:
         self.voids: list[Loc] = []
         self._yaml = yaml
         self._inside: set[int] = set()
+        self._count = 0
 
     def mapping(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -134,6 +148,9 @@ class _Walk:
             self.faults.append(Fault(loc, "expected a text as key, found a list or mapping", line))
             return None
         text, kind = str(node.value), _kind(node)
+        if unprintable := _UNPRINTABLE.search(text) or re.search(r"[\t\n]", text):
+            self.faults.append(Fault(loc, f"expected a text as key, found {_character(unprintable[0])} in it", line))
+            return None
         if kind == "merge":
             self.faults.append(Fault((*loc, text), "merging mappings is not supported; write the keys out", line))
             return None
@@ -146,6 +163,9 @@ class _Walk:
         return text
 
     def _value(self, node: Node, loc: Loc) -> Any:
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise _TooMany
         if id(node) in self._inside:
             return self._void(loc, "an alias (*) of the anchor (&) that it stands in")
         if str(node.tag) not in _TAGS:
@@ -173,8 +193,10 @@ class _Walk:
                 f"expected a value, found {shown}; write one or leave the key out (what follows ' #' is a comment)"
             )
             return self._void(loc, message)
+        if unprintable := _UNPRINTABLE.search(node.value):
+            return self._void(loc, f"expected a text that can be printed, found {_character(unprintable[0])} in it")
         try:
-            return self._yaml.constructor.construct_object(node, deep=True)
+            value = self._yaml.constructor.construct_object(node, deep=True)
         except (
             ValueError,
             LookupError,
@@ -184,10 +206,17 @@ class _Walk:
             YAMLError,
         ):  # `!!int` and then no int
             return self._void(loc, f"expected {_WANTED.get(_kind(node), 'a value')}, found '{node.value}'")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return self._void(loc, f"expected a number of at most 64 bits, found {node.value}")
+        return value
 
     def _void(self, loc: Loc, message: str) -> None:
         self.voids.append(loc)
         self.faults.append(Fault(loc, message))
+
+
+def _character(text: str) -> str:
+    return f"the character U+{ord(text):04X}"
 
 
 def _kind(node: Node) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from include.mlops.spec.base import Column, Name, Spec, TableName, names_a_day, repeated
+from include.mlops.spec.base import Column, Name, Spec, TableName, repeated, tells_one_day
 from include.mlops.spec.finding import Fault, Faults
 
 ALWAYS = ("model_version", "ds")
@@ -33,7 +33,7 @@ class FileExport(Spec):
     @field_validator("path")
     @classmethod
     def _one_file_a_day(cls, path: str) -> str:
-        if not names_a_day(path):
+        if not tells_one_day(path):
             raise ValueError(f"expected {{ds}} and nothing else in braces, one file for each day, found '{path}'")
         if "://" in path and not path.startswith("s3://"):
             raise ValueError(f"expected a path or an s3:// address, found '{urlsplit(path).scheme}://'")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler
@@ -17,6 +18,7 @@ _NODES = (
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub, ast.Not, ast.And, ast.Or,
     ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq, ast.IfExp,
 )  # fmt: skip
+_LONGEST, _DEEPEST = 4000, 100
 _WANTED = "expected an expression such as 'arr_delay > 15'"
 _ALLOWED = (
     "columns, numbers, texts, + - * /, comparisons of two, and, or, not, and choices such as 'a' if x > 1 else 'b'"
@@ -59,11 +61,15 @@ class Expression(str):
         if not isinstance(value, str):
             raise ValueError(f"{_WANTED}, found {value!r}")  # noqa: TRY004 (pydantic wants ValueError)
         value = value.strip()
+        if len(value) > _LONGEST:
+            raise ValueError(f"expected an expression of at most {_LONGEST} characters, found {len(value)}")
         try:
             tree = ast.parse(value, mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
             raise ValueError(f"{_WANTED}, found {value!r}: {reason}") from None
+        if _depth(tree) > _DEEPEST:
+            raise ValueError(f"expected an expression of at most {_DEEPEST} operations in each other, found more")
         for node in ast.walk(tree):
             if not _is_allowed(node):
                 shown = ast.unparse(node) if isinstance(node, ast.expr) else value
@@ -78,11 +84,19 @@ class Expression(str):
         return core_schema.no_info_plain_validator_function(cls.parse, serialization=core_schema.to_string_ser_schema())
 
 
+def _depth(tree: ast.AST) -> int:
+    depth, level = 0, [tree]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth
+
+
 def _is_allowed(node: ast.AST) -> bool:
     if isinstance(node, ast.Compare):
         return len(node.ops) == 1
     if isinstance(node, ast.Constant):
-        return isinstance(node.value, (bool, int, float, str))
+        whole = isinstance(node.value, int) and abs(node.value) < 2**63
+        return whole or isinstance(node.value, str) or (isinstance(node.value, float) and isfinite(node.value))
     return isinstance(node, _NODES)
 
 

@@ -36,7 +36,8 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file.as_posix()}:{self.line}: " + (f"{self.key}: " if self.key else "") + self.message
+        text = f"{self.file.as_posix()}:{self.line}: " + (f"{self.key}: " if self.key else "") + self.message
+        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def dotted(loc: Loc) -> str:

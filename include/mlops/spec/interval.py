@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-DAYS = re.compile(r"^(-?\d+)d$")
+DAYS = re.compile(r"^(-?[0-9]{1,18})d$")
 
 
 def parse_days(text: str) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from include.mlops.spec.base import Column, Spec, names_a_day, repeated
+from include.mlops.spec.base import Column, Spec, repeated, tells_one_day
 
 ColumnType = Literal["string", "int", "long", "double", "boolean", "date", "timestamp"]
 Format = Literal["csv", "json", "parquet", "iceberg", "jdbc"]
@@ -71,7 +71,7 @@ class Source(Spec):
     def _one_file_a_partition(cls, path: str) -> str:
         if not path:
             return path
-        if not names_a_day(path):
+        if not tells_one_day(path):
             raise ValueError(f"expected {{ds}} and nothing else in braces, one file for each partition, found '{path}'")
         if path.startswith("/") or "://" in path or ".." in path.split("/"):
             raise ValueError(f"expected a path below the landing root, found '{path}'")

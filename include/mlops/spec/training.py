@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -47,6 +48,8 @@ class EarlyStopping(Spec):
 def _bound(value: Any) -> Any:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise ValueError(f"expected a number, found {value!r}")
+    if value is not None and not isfinite(value):
+        raise ValueError(f"expected a finite number, found {value!r}")
     return value
 
 
@@ -59,7 +62,7 @@ class Dimension(Spec):
     low: Bound = None
     high: Bound = None
     log: Flag = False
-    choices: tuple[str | int | float | bool, ...] | None = None
+    choices: tuple[Any, ...] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +77,8 @@ class Dimension(Spec):
     @model_validator(mode="after")
     def _sensible(self) -> Dimension:
         if self.choices is not None:
+            if unfit := [one for one in self.choices if not isinstance(one, str | int | float)]:
+                raise ValueError(f"expected texts, numbers, true or false as choices, found {unfit[0]!r}")
             if self.low is not None or self.high is not None or self.log or len(self.choices) < 2:
                 raise ValueError("expected at least two choices, and nothing beside them")
             return self

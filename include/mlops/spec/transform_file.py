@@ -24,7 +24,9 @@ def transform_faults(path: Path) -> list[tuple[int, str, str]]:
         return [(1, "", f"missing; write one beside feature_group.yaml with a function `{SIGNATURE}`")]
     except SyntaxError as error:
         return [(error.lineno or 1, "", f"not valid Python: {error.msg}")]
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
+    except (RecursionError, MemoryError):
+        return [(1, "", "cannot be read as Python: nested too deeply")]
+    except (OSError, ValueError) as error:
         return [(1, "", f"cannot be read as Python: {error}")]
     defined = [
         node
@@ -37,10 +39,16 @@ def transform_faults(path: Path) -> list[tuple[int, str, str]]:
     if isinstance(function, ast.AsyncFunctionDef):
         return [(function.lineno, "transform", f"expected `{SIGNATURE}`, found an async function")]
     if not _takes_two(function.args):
-        return [
-            (function.lineno, "transform", f"expected `{SIGNATURE}`, found transform({ast.unparse(function.args)})")
-        ]
+        return [(function.lineno, "transform", f"expected `{SIGNATURE}`, found transform({_shown(function.args)})")]
     return []
+
+
+def _shown(arguments: ast.arguments) -> str:
+    """Their names."""
+    some = [f"*{arguments.vararg.arg}"] if arguments.vararg else ["*"] if arguments.kwonlyargs else []
+    others = [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
+    by_place, by_name = arguments.posonlyargs + arguments.args, arguments.kwonlyargs
+    return ", ".join([*(each.arg for each in by_place), *some, *(each.arg for each in by_name), *others])
 
 
 def _takes_two(arguments: ast.arguments) -> bool:

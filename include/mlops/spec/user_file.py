@@ -16,6 +16,7 @@ from include.mlops.spec.finding import Fault, Finding, Loc, dotted
 from include.mlops.spec.wording import faults_of, keys_of, unknown_key
 
 S = TypeVar("S", bound=Spec)
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class UserFile(Generic[S]):
     def findings(self, shown: Path) -> list[Finding]:
         """Its faults under the path `shown`, and those beside it, sorted."""
         own = {
-            Finding(
-                shown, fault.line or self.document.line(fault.loc), dotted(fault.loc), " ".join(fault.message.split())
-            )
+            Finding(shown, fault.line or self.document.line(fault.loc), dotted(fault.loc), _in_a_line(fault.message))
             for fault in self.faults
         }
         return sorted({*own, *self.beside})
@@ -60,6 +59,12 @@ def read_user_file(path: Path, kind: type[S]) -> UserFile[S]:
     wrong = {fault.loc[0] for fault in [*faults, *found] if fault.loc}
     faults += [fault for fault in found if not _is_void(fault.loc, document)]
     return UserFile(path, document, tuple(faults), _partial(kind, raw, wrong))
+
+
+def _in_a_line(message: str) -> str:
+    """Without the middle of a value that goes on and on."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 100]} ... {line[-95:]}"
 
 
 def _is_void(loc: Loc, document: Document) -> bool:

@@ -21,6 +21,8 @@ from include.mlops.spec.feature_group import FeatureGroup
 
 REASON, RECORD, KNOWN_FROM, MISFIT = "_reason", "_record", "_known_from", "_misfit_"
 _A_DAY_FIRST = r"^\s*\d{4}-"  # Spark takes '12:00' for a time of today
+_YEARS = {"date": (-719_162, 2_932_896), "timestamp": (-62_135_596_800, 253_402_300_799)}
+"""Days and seconds since 1970 of the years 1 to 9999."""
 Emptied = Mapping[str, Collection[date]]
 """Columns whose values are left out, and on which days."""
 
@@ -54,7 +56,7 @@ def _typed(group: FeatureGroup, raw: Raw, emptied: Emptied) -> DataFrame:
     declared = group.source.columns
     came = {name: raw.columns[name] for name in declared if name in raw.columns}
     kept = {name: ~F.col(DAY).isin([F.lit(ds) for ds in emptied.get(name, ())]) for name in came}
-    values = {name: F.when(kept[name], _value(name, declared[name], kind)) for name, kind in came.items()}
+    values = {name: F.when(kept[name], _within_years(declared[name], name, kind)) for name, kind in came.items()}
     absent = {name: F.lit(None).cast(SPARK_TYPES.get(kind, kind)) for name, kind in declared.items()}
     misfits = {
         name: F.when(kept[name] & F.col(name).isNotNull() & values[name].isNull(), F.col(name).cast("string"))
@@ -79,6 +81,15 @@ def _typed(group: FeatureGroup, raw: Raw, emptied: Emptied) -> DataFrame:
         ORIGIN,
         *(F.when(F.col(CORRUPT).isNull(), misfits.get(name, nothing)).alias(MISFIT + name) for name in declared),
     )
+
+
+def _within_years(declared: str, name: str, came: pa.DataType | None) -> Column:
+    """As `_value`, null for times that Python and Arrow's readers have no year for."""
+    value = _value(name, declared, came)
+    if declared not in _YEARS:
+        return value
+    counted = F.unix_date(value) if declared == "date" else F.unix_seconds(value)
+    return F.when(counted.between(*_YEARS[declared]), value)
 
 
 def _value(name: str, declared: str, came: pa.DataType | None) -> Column:

@@ -39,6 +39,11 @@ def test_a_broken_spec_is_found_where_it_is_and_takes_down_only_what_needs_it(bu
         assert all("is broken; see its own findings" in finding.message for finding in others), shown
 
 
+def test_the_corpus_holds_no_case_twice_and_at_least_sixty() -> None:
+    names = [broken.name for broken in [*ALONE, *ACROSS]]
+    assert len({*names}) == len(names) >= 60
+
+
 def test_no_case_is_told_in_the_words_of_the_libraries(make_bundle) -> None:
     """Nor with a line break, which would tear a finding apart."""
     for broken in [*ALONE, *ACROSS]:
