@@ -105,9 +105,9 @@ def bare(state: Path, told: dict[str, Any]) -> dict[str, Any]:
             enable_categorical=True,
             ref=matrices.get("train"),
         )
-    watched = {"train": matrices["train"], "evals": [(matrices["holdout"], "holdout")]}
     found: dict[str, Any] = {}
-    booster = xgb.train(parameters, watched["train"], 100, watched["evals"], evals_result=found, verbose_eval=False)
+    watched = [(matrices["holdout"], "holdout")]
+    booster = xgb.train(parameters, matrices["train"], 100, evals=watched, evals_result=found, verbose_eval=False)
     booster.save_model(state / "bare.ubj")
     took = {"seconds": time.perf_counter() - begun, "cpu": peers.cpu_seconds() - spent}
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - base

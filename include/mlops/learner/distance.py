@@ -17,7 +17,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
 from include.mlops.learner.predict import Predictor
-from include.mlops.learner.profile import with_predictions
+from include.mlops.learner.profile import draw, with_predictions
 
 ENOUGH = 300
 """Rows from which like is compared with like, and from which chance alone hardly moves a distance."""
@@ -73,16 +73,18 @@ def by_chance(reference: pd.DataFrame, rows: int) -> dict[str, float]:
     return {c: max(_away(reference[c], drawn[c]) for drawn in draws) for c in reference.columns}
 
 
-def usual_distances(rows: pa.Table, reference: pa.Table, predictor: Predictor) -> dict[str, float]:
+def usual_distances(
+    rows: pa.Table, reference: pa.Table, predictor: Predictor, keys: Sequence[str], size: int
+) -> dict[str, float]:
     """{column: distance} of the furthest day of the training `rows` (column ds), the predictions included.
 
-    Not of some quantile of the days: a night looks at many columns, and one of them always has its twentieth day.
+    Of each day the at most `size` rows by the hash of `keys` that monitoring will look at, too. Not of some quantile of the days: a night looks at many columns, and one of them always has its twentieth day.
     """
     columns = [*predictor.columns, *predictor.watched]
-    scored = with_predictions(rows, predictor)
     found: dict[str, list[float]] = {column: [] for column in columns}
-    for ds in pc.unique(scored["ds"]).to_pylist():
-        day = comparable(scored.filter(pc.equal(scored["ds"], pa.scalar(ds))), columns)
+    for ds in pc.unique(rows["ds"]).to_pylist():
+        sample = draw(rows.filter(pc.equal(rows["ds"], pa.scalar(ds))), keys, size)
+        day = comparable(with_predictions(sample, predictor), columns)
         like = comparable(alike(reference, ds), columns)
         for column in columns:
             found[column].append(_away(like[column], day[column]))

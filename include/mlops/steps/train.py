@@ -119,14 +119,15 @@ def _fit_and_register(
     for use in told.datasets(planned, training.rows.schema, found.digest):
         run.log_dataset(use)
     sha256 = hashlib.sha256(found.model).hexdigest()
-    reference = profile(training, predictor, [*planned.source.keys, "ds"], platform.settings.sample_rows)
+    keys, size = planned.source.keys, platform.settings.sample_rows
+    reference = profile(training, predictor, [*keys, "ds"], size)
     run.log_files(
         {
             told.RECORD: _json(told.record(planned, as_of, found, sha256)),
             told.SPEC: _json(model.model_dump(mode="json")),
             told.IMPORTANCES: _json(found.importances),
             told.REFERENCE: to_parquet(reference),
-            told.USUAL: _json(usual_distances(training.rows, reference, predictor)),
+            told.USUAL: _json(usual_distances(training.rows, reference, predictor, keys, size)),
             **draw(model.task, holdout.labels, predictions, predictor.classes),
         }
     )

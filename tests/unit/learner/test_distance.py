@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from include.mlops.learner.distance import alike, by_chance, comparable, distance, gap, is_text, usual_distances
 from include.mlops.learner.predict import Predictor
+from include.mlops.learner.profile import draw
 
 RANDOM = np.random.default_rng(11)
 MONDAY = date(2013, 4, 1)
@@ -143,9 +144,10 @@ def test_what_is_usual_is_the_furthest_of_the_training_days() -> None:
     for number in range(20):
         x = pa.array([float(number)] * 50 if number % 10 else [None] * 50, pa.float64())
         ds = [MONDAY + timedelta(days=number)] * 50
-        tables.append(pa.table({"steady": ["a", "b"] * 25, "daily": x, "score": [0.5] * 50, "ds": ds}))
+        trips = list(range(50))
+        tables.append(pa.table({"trip": trips, "steady": ["a", "b"] * 25, "daily": x, "score": [0.5] * 50, "ds": ds}))
     rows = pa.concat_tables(tables)
-    usual = usual_distances(rows.drop_columns(["score"]), rows, cast("Predictor", _Halves()))
+    usual = usual_distances(rows.drop_columns(["score"]), rows, cast("Predictor", _Halves()), ["trip"], 50)
     assert usual["steady"] == pytest.approx(0, abs=1e-7)
     assert usual["score"] == 0.0
     values = rows["daily"].drop_null().to_numpy()
@@ -154,6 +156,22 @@ def test_what_is_usual_is_the_furthest_of_the_training_days() -> None:
 
 def test_a_day_that_lacked_a_column_is_a_usual_day_too() -> None:
     days = [MONDAY, MONDAY + timedelta(days=1)]
-    rows = pa.table({"steady": ["a"] * 4, "daily": [1.0, 1.0, None, None], "ds": [days[0]] * 2 + [days[1]] * 2})
+    daily, ds = [1.0, 1.0, None, None], [days[0]] * 2 + [days[1]] * 2
+    rows = pa.table({"trip": [1, 2, 1, 2], "steady": ["a"] * 4, "daily": daily, "ds": ds})
     reference = rows.append_column("score", pa.array([0.5] * 4))
-    assert usual_distances(rows, reference, cast("Predictor", _Halves()))["daily"] == 1.0
+    assert usual_distances(rows, reference, cast("Predictor", _Halves()), ["trip"], 5)["daily"] == 1.0
+
+
+def test_of_a_large_day_the_rows_are_looked_at_that_monitoring_draws() -> None:
+    rows = pa.table(
+        {
+            "trip": np.arange(2000),
+            "steady": ["a"] * 2000,
+            "daily": RANDOM.normal(size=2000),
+            "ds": [MONDAY] * 2000,
+            "score": [0.5] * 2000,
+        }
+    )
+    usual = usual_distances(rows.drop_columns(["score"]), rows, cast("Predictor", _Halves()), ["trip"], 100)
+    of_sample = draw(rows, ["trip"], 100)["daily"].to_pandas()
+    assert usual["daily"] == distance(rows["daily"].to_pandas(), of_sample) > 0
