@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from include.mlops import errors
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from include.mlops.errors import MlopsError, PartitionsFailed
 from tests.integration.ingest.bundle import ZONE, Bundle, day
 from tests.integration.ingest.mutations import KINDS

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from include.mlops.cli import app
+from include.mlops.cli.main import app
 from include.mlops.spec.load import Specs, load_specs
 from tests.unit.spec.conftest import BUNDLE, Bundle
 from tests.unit.spec.corpus import ALL, FT, SURVIVORS, D, F, H, L, O
