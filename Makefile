@@ -42,6 +42,10 @@ test: check ## Check everything and run all tests
 test-fast: setup-dev ## Run the tests that take no Spark, MLflow, Airflow or browser
 	$(PY) -m pytest -m "not slow"
 
+.PHONY: bench
+bench: setup ## Compare with peers, at full size (hours on 2 cores; docs/performance.md)
+	for name in parsing scoring training validation bulk night; do $(PY) benchmarks/$$name.py; done
+
 .PHONY: check
 check: lint types imports ## Lint, types and who may import whom, without tests
 

@@ -78,8 +78,8 @@ def usual_distances(
 ) -> dict[str, float]:
     """{column: distance} of the furthest day of the training `rows` (column ds), the predictions included.
 
-    Of each day the at most `size` rows by the hash of `keys` that monitoring will look at, too. Not of some quantile of
-    the days: a night looks at many columns, and one of them always has its twentieth day.
+    Of each day the rows that monitoring will look at, too: at most `size` by the hash of `keys`. Not of some quantile
+    of the days: a night looks at many columns, and one of them always has its twentieth day.
     """
     columns = [*predictor.columns, *predictor.watched]
     found: dict[str, list[float]] = {column: [] for column in columns}
