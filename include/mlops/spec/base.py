@@ -39,7 +39,7 @@ def _duration(value: Any) -> int:
 
 
 def _every(value: Any) -> int:
-    if value in DAYS_OF:
+    if isinstance(value, str) and value in DAYS_OF:
         return DAYS_OF[value]
     found = re.fullmatch(r"([0-9]{1,5})d", value) if isinstance(value, str) else None
     if not found or not 1 <= int(found.group(1)) <= _FURTHEST:

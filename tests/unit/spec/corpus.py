@@ -81,6 +81,8 @@ ALONE = [
     case("weeks-are-no-unit", L, "window: 56d", "window: 8w", "window", "training.window", "'7d'", "found '8w'"),
     case("unknown-cadence", L, "every: week", "every: weekly", "every", "training.every", "'day', 'week', 'month'",
          "found 'weekly'"),
+    case("cadence-of-nothing", L, "every: week", "every: {}", "every", "training.every", "'day', 'week', 'month'",
+         "found {}"),
     case("text-for-list", D, "columns: [carrier, distance]", "columns: carrier", "columns", "features.columns",
          "expected a list such as [a, b]", "found the text 'carrier'"),
     case("list-for-mapping", D, "gate: {metric: rmse, maximum: 60}", "gate: [rmse]", "gate", "gate",
