@@ -8,7 +8,7 @@ from include.mlops.errors import ServiceUnavailable
 from include.mlops.settings import Settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def connect(settings: Settings) -> SparkSession:
@@ -32,3 +32,14 @@ def connect(settings: Settings) -> SparkSession:
             f"`python -m include.mlops stack` starts one on this machine: {error}"
         ) from error
     return session
+
+
+def read_once(rows: DataFrame) -> DataFrame:
+    """The same rows, computed now and kept by Spark as long as somebody holds this frame or one made of it.
+
+    Raises what Spark raises.
+    """
+    kept: Any = rows.localCheckpoint()
+    # Spark 4.1 gives it to the session that is active in this thread, where another one made it nobody finds it.
+    kept._session = kept._plan._spark_session = rows.sparkSession  # noqa: SLF001 - there is no other door
+    return kept  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_ur
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from include.mlops.compute.jdbc import jdbc_address
+from include.mlops.compute.session import read_once
 from include.mlops.errors import EmptySource, ServiceUnavailable, SettingsError, UnreadableSource
 from include.mlops.settings import Settings
 from include.mlops.sources.source import CORRUPT, DAY, ORIGIN, Look, Raw
@@ -43,7 +44,6 @@ class JdbcQuery:
         self._name = group.name
         self._variable = f"MLOPS_SOURCE_{self._source.connection.upper()}_URL"
         self._secret = settings.source_url(self._source.connection)
-        self._kept: list[DataFrame] = []
 
     def place(self, ds: date) -> str:
         return f"the query to {self._source.connection} for {ds}"
@@ -94,10 +94,7 @@ class JdbcQuery:
         rows = spark.read.format("jdbc").options(**told, customSchema=strings).load()
         origin = F.concat(F.lit(f"jdbc:{self._source.connection}/"), DAY)
         ours = {CORRUPT: F.lit(None).cast("string"), ORIGIN: origin, DAY: F.col(DAY).cast("date")}
-        # Read once; kept, since Spark forgets the rows of a checkpoint as soon as nobody holds its frame.
-        once = rows.select(*names, *(column.alias(name) for name, column in ours.items())).localCheckpoint()
-        self._kept.append(once)
-        return once
+        return read_once(rows.select(*names, *(column.alias(name) for name, column in ours.items())))
 
     def _of(self, ds: date) -> str:
         """The query as a table, whatever it ends with."""
