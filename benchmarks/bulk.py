@@ -33,8 +33,8 @@ LEAST = 14  # days: nine that train and judge a version, and their labels
 
 def set_up(state: Path, days: int, nights: int) -> dict[str, Any]:
     """All files landed, everything published once, and a version live for every day."""
-    from include.mlops.steps.publish import ingest_interval
-    from include.mlops.steps.train import train
+    from include.mlops.steps.ingestion.publish import ingest_interval
+    from include.mlops.steps.training.train import train
 
     platform = _platform(state)
     every = Interval(FIRST_NIGHT, FIRST_NIGHT + timedelta(days=days - 1))
@@ -69,8 +69,8 @@ def _short(model: Model) -> Any:
 
 def _run(platform: Platform, every: Interval, run_id: str) -> dict[str, float]:
     """Seconds by step."""
-    from include.mlops.steps.publish import ingest_interval
-    from include.mlops.steps.score import score
+    from include.mlops.steps.ingestion.publish import ingest_interval
+    from include.mlops.steps.scoring.score import score
 
     known = every.lagged(KNOWN)
     took: dict[str, float] = {}

@@ -32,7 +32,7 @@ BARE = "bare loop"
 
 def set_up(state: Path, rows: int) -> dict[str, Any]:
     """A version trained on seven small days, live for the day with `rows` rows."""
-    from include.mlops.steps.train import train
+    from include.mlops.steps.training.train import train
 
     platform = made_up.platform_of(state)
     for number in range(1, 12):
@@ -49,7 +49,7 @@ def set_up(state: Path, rows: int) -> dict[str, Any]:
 
 
 def _step(state: Path, workers: int) -> dict[str, Any]:
-    from include.mlops.steps.score import score
+    from include.mlops.steps.scoring.score import score
 
     platform = made_up.platform_of(state)
     assert platform.ledger

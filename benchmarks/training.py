@@ -58,7 +58,7 @@ def _files(platform: Any, table: str) -> list[str]:
 def _step(state: Path, workers: int) -> dict[str, Any]:
     import xgboost  # noqa: F401 - loaded by every peer before its time begins
 
-    from include.mlops.steps.train import train
+    from include.mlops.steps.training.train import train
 
     platform = made_up.platform_of(state)
     platform.registry.versions("late_trips")  # MLflow's client is up

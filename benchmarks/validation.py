@@ -150,9 +150,9 @@ def stage(settings: Settings, rows: int, days: int) -> Staged:
 
 def _step(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     from include.mlops.spec.load import Specs
-    from include.mlops.steps.ingest import Ingested
+    from include.mlops.steps.ingestion.ingest import Ingested
+    from include.mlops.steps.ingestion.validate import validate
     from include.mlops.steps.platform import Platform
-    from include.mlops.steps.validate import validate
 
     staged = _staged(told)
     group = feature_group(len(staged.rows))
@@ -173,8 +173,8 @@ def _plain(state: Path, told: dict[str, Any]) -> dict[str, Any]:
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from pyspark.sql import functions as F
 
-    from include.mlops.steps.great_expectations_suite import as_built, as_verdict
-    from include.mlops.steps.judge import expectations_of
+    from include.mlops.steps.expectations.great_expectations_suite import as_built, as_verdict
+    from include.mlops.steps.expectations.judge import expectations_of
 
     staged, settings = _staged(told), Settings(state=state)
     group = feature_group(len(staged.rows))

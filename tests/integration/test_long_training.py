@@ -18,10 +18,10 @@ from mlflow.entities import Run
 from include.mlops.learner.predict import load
 from include.mlops.settings import Settings
 from include.mlops.spec.model import Model
-from include.mlops.steps.reproduce import reproduce
-from include.mlops.steps.searching import PLOT, TABLE
-from include.mlops.steps.train import Trained, train
-from include.mlops.steps.training_record import RECORD
+from include.mlops.steps.training.reproduce import reproduce
+from include.mlops.steps.training.searching import PLOT, TABLE
+from include.mlops.steps.training.train import Trained, train
+from include.mlops.steps.training.training_record import RECORD
 from tests.integration.scoring.world import V1_AS_OF, World, day, days, flights, late_flights
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ TRAINING = {
 SEARCH = {"trials": TRIALS, "minutes": 5, "space": {"subsample": [0.5, 1.0], "min_child_weight": [1, 20]}}
 DIES_AT = """
 import json, logging, os, signal, sys
-from include.mlops.steps.train import train
+from include.mlops.steps.training.train import train
 from tests.integration.scoring.world import V1_AS_OF, World, day, late_flights
 logging.basicConfig(level="INFO")
 state, mlflow_url, name, training, point = sys.argv[1:]

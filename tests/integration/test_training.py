@@ -30,9 +30,9 @@ from include.mlops.spec.load import Specs
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.release import release
-from include.mlops.steps.reproduce import reproduce
-from include.mlops.steps.train import train
-from include.mlops.steps.training_record import REFERENCE
+from include.mlops.steps.training.reproduce import reproduce
+from include.mlops.steps.training.train import train
+from include.mlops.steps.training.training_record import REFERENCE
 
 pytestmark = pytest.mark.slow
 

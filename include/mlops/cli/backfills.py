@@ -37,7 +37,7 @@ def backfill(
     then: Dependents = "compute" if dependents else "leave"
     order = Order(what, days.first, days.last, only, version, then, reason, days_per_job)
     with platform() as rooms:
-        from include.mlops.steps.backfill_plan import plan
+        from include.mlops.steps.history.backfill_plan import plan
 
         run_id = new_run_id()
         found = plan(rooms, order, run_id)
@@ -67,7 +67,7 @@ def _show(found: Plan) -> None:
 def _carry_out(rooms: Platform, found: Plan, run_id: str) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from include.mlops.steps.backfill import carry_out
+    from include.mlops.steps.history.backfill import carry_out
 
     shown = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*shown, transient=True) as progress:

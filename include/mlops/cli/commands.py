@@ -36,7 +36,7 @@ def ingest(
 ) -> None:
     """Ingest, validate and publish a feature group over an interval, in one Spark job."""
     with platform() as rooms:
-        from include.mlops.steps.publish import ingest_interval
+        from include.mlops.steps.ingestion.publish import ingest_interval
 
         spec, interval, run_id = rooms.specs.group(group), interval_of(first, last), new_run_id()
         done = ingest_interval(rooms, spec, interval, run_id, overdue=overdue)
@@ -50,7 +50,7 @@ def restate(
 ) -> None:
     """Publish an interval again under the same version although its code changed: the old rows were wrong."""
     with platform() as rooms:
-        from include.mlops.steps.publish import ingest_interval, of_another_meaning
+        from include.mlops.steps.ingestion.publish import ingest_interval, of_another_meaning
 
         spec = rooms.specs.group(group)
         why = f"restated by {getpass.getuser()}: {reason}"
@@ -69,7 +69,7 @@ def train(model: str, as_of: AsOf) -> None:
     with platform() as rooms:
         from rich.progress import Progress
 
-        from include.mlops.steps.train import train as step
+        from include.mlops.steps.training.train import train as step
 
         with Progress(transient=True) as progress:
             bar = progress.add_task(f"{model} as of {as_of.date()}")
@@ -105,7 +105,7 @@ def score(
 ) -> None:
     """Score an interval, each day by the version that was live for it."""
     with platform() as rooms:
-        from include.mlops.steps.score import score as step
+        from include.mlops.steps.scoring.score import score as step
 
         done = step(
             rooms, rooms.specs.model(model), interval_of(first, last), new_run_id(), version=version, sample=sample
@@ -125,7 +125,7 @@ def export(
 ) -> None:
     """Write published scores where the model's exports say."""
     with platform() as rooms:
-        from include.mlops.steps.export import export as step
+        from include.mlops.steps.scoring.export import export as step
 
         done = step(rooms, rooms.specs.model(model), interval_of(first, last), new_run_id(), force=force)
         for target, rows in done.rows.items():
@@ -137,7 +137,7 @@ def export(
 def monitor(model: str, first: From, last: To) -> None:
     """Measure drift of scored days against the training profile."""
     with platform() as rooms:
-        from include.mlops.steps.monitor import monitor as step
+        from include.mlops.steps.monitoring.monitor import monitor as step
 
         for ds in interval_of(first, last):
             verdict = step(rooms, rooms.specs.model(model), ds, new_run_id()).verdict
@@ -148,7 +148,7 @@ def monitor(model: str, first: From, last: To) -> None:
 def performance(model: str, first: From, last: To) -> None:
     """Join predictions with the labels that have arrived."""
     with platform() as rooms:
-        from include.mlops.steps.performance import measure
+        from include.mlops.steps.monitoring.performance import measure
 
         days = measure(rooms, rooms.specs.model(model), interval_of(first, last), new_run_id())
         for day in days:
@@ -160,7 +160,7 @@ def performance(model: str, first: From, last: To) -> None:
 def reproduce(model: str, version: Annotated[int, typer.Option()]) -> None:
     """Train a version again from its record and compare the model files byte for byte."""
     with platform() as rooms:
-        from include.mlops.steps.reproduce import reproduce as step
+        from include.mlops.steps.training.reproduce import reproduce as step
 
         done = step(rooms, model, version)
         typer.echo(f"{model} v{version}: trained again from its record, the same file, sha256 {done.sha256}")
@@ -223,7 +223,7 @@ def demo(
 
 
 def _restate_dependents(rooms: Platform, group: FeatureGroup, interval: Interval, run_id: str) -> None:
-    from include.mlops.steps.restatement import restate_dependents
+    from include.mlops.steps.history.restatement import restate_dependents
 
     done = restate_dependents(rooms, group, interval, run_id)
     for what, days in done.made.items():

@@ -14,7 +14,7 @@ from rich.tree import Tree
 from include.mlops.cli.session import interval_of, platform
 
 if TYPE_CHECKING:
-    from include.mlops.steps.lineage import Story
+    from include.mlops.steps.history.lineage import Story
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def stale(
 ) -> None:
     """List published days that no longer equal what would be made now, why, and what to run."""
     with platform() as rooms:
-        from include.mlops.steps.dependents import stale_everywhere
+        from include.mlops.steps.inputs.dependents import stale_everywhere
 
         if (first is None) != (last is None):
             raise typer.BadParameter("expected both --from and --to, or neither")
@@ -59,7 +59,7 @@ def lineage(
 
         from rich.console import Console
 
-        from include.mlops.steps.lineage import lineage as story
+        from include.mlops.steps.history.lineage import lineage as story
 
         subject = rooms.specs.groups.get(name) or rooms.specs.model(name)
         found = story(rooms, subject, day.date())

@@ -30,9 +30,9 @@ def feature_group(
 ) -> None:
     """Write feature_group.yaml and transform.py from the columns of a file or a table."""
     with platform() as rooms:
-        from include.mlops.steps.scaffold import new_feature_group
-        from include.mlops.steps.specimen import from_file as of_file
-        from include.mlops.steps.specimen import from_table as of_table
+        from include.mlops.steps.authoring.scaffold import new_feature_group
+        from include.mlops.steps.authoring.specimen import from_file as of_file
+        from include.mlops.steps.authoring.specimen import from_table as of_table
 
         if (from_file is None) == (from_table is None):
             raise typer.BadParameter("expected either --from-file or --from-table")
@@ -50,7 +50,7 @@ def model(
 ) -> None:
     """Write a model of about 15 lines from what its groups publish."""
     with platform() as rooms:
-        from include.mlops.steps.scaffold import new_model
+        from include.mlops.steps.authoring.scaffold import new_model
 
         groups = list(rooms.specs.groups)
         features, label = _asked({"features": features, "label": label}, groups)

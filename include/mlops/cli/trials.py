@@ -15,8 +15,8 @@ from include.mlops.spec.nearest import allowed
 
 if TYPE_CHECKING:
     from include.mlops.spec.load import Specs
+    from include.mlops.steps.authoring.trial import Trial
     from include.mlops.steps.platform import Platform
-    from include.mlops.steps.trial import Trial
 
 GROUP_ROWS, MODEL_ROWS = 2_000, 20_000
 Attempt = Callable[[], "Trial"]
@@ -37,8 +37,8 @@ def try_on_data(specs: Specs, name: str | None, day: date | None, rows: int | No
 
 
 def _attempts(rooms: Platform, name: str | None, day: date | None, rows: int | None) -> Iterator[tuple[str, Attempt]]:
-    from include.mlops.steps.trial_of_group import try_group
-    from include.mlops.steps.trial_of_model import try_model
+    from include.mlops.steps.authoring.trial_of_group import try_group
+    from include.mlops.steps.authoring.trial_of_model import try_model
 
     groups, models = rooms.specs.groups, rooms.specs.models
     if name is not None:

@@ -53,8 +53,8 @@ def bulk_dag(found: Specs) -> DAG:
         @task(doc_md="Judges each day and writes the plan: the link Report, and this task's log.")
         def plan() -> Any:
             from include.mlops.policy.backfill import markdown
-            from include.mlops.steps.backfill_plan import plan as step
-            from include.mlops.steps.backfill_plan import report
+            from include.mlops.steps.history.backfill_plan import plan as step
+            from include.mlops.steps.history.backfill_plan import report
 
             context = get_current_context()
             rooms = platform()
@@ -70,7 +70,7 @@ def bulk_dag(found: Specs) -> DAG:
         )
         def compute(planned: Any) -> Any:
             from include.mlops.policy.backfill import Plan
-            from include.mlops.steps.backfill import carry_out
+            from include.mlops.steps.history.backfill import carry_out
 
             return pack(carry_out(platform(), unpack(Plan, planned["plan"]), get_current_context()["run_id"]))
 
@@ -83,7 +83,7 @@ def bulk_dag(found: Specs) -> DAG:
         )
         def announce(planned: Any) -> list[str]:
             from include.mlops.policy.backfill import Plan
-            from include.mlops.steps.backfill import to_announce
+            from include.mlops.steps.history.backfill import to_announce
 
             context, rooms = get_current_context(), platform()
             chosen = unpack(Plan, planned["plan"])

@@ -58,7 +58,7 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
             doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
         )
         def ingest(lacking: Any) -> Any:
-            from include.mlops.steps.ingest import ingest as step
+            from include.mlops.steps.ingestion.ingest import ingest as step
 
             context = get_current_context()
             rooms, day = platform(), Interval.day(partition(context))
@@ -66,8 +66,8 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
 
         @task(doc_md="Great Expectations on the staged snapshot. The link Report shows every result.")
         def validate(ingested: Any) -> Any:
-            from include.mlops.steps.ingest import Ingested
-            from include.mlops.steps.validate import validate as step
+            from include.mlops.steps.ingestion.ingest import Ingested
+            from include.mlops.steps.ingestion.validate import validate as step
 
             rooms = platform()
             result = step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested))
@@ -81,9 +81,9 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
             doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
         )
         def publish(ingested: Any, validated: Any) -> Any:
-            from include.mlops.steps.ingest import Ingested
-            from include.mlops.steps.publish import publish as step
-            from include.mlops.steps.validate import Validated
+            from include.mlops.steps.ingestion.ingest import Ingested
+            from include.mlops.steps.ingestion.publish import publish as step
+            from include.mlops.steps.ingestion.validate import Validated
 
             rooms = platform()
             return pack(
@@ -109,7 +109,7 @@ def _restate_dependents(group: FeatureGroup, watch: Watch) -> XComArg:
         "says `restatement: recompute`; skipped where there is nothing.",
     )
     def restate_dependents() -> Any:
-        from include.mlops.steps.restatement import restate_dependents as step
+        from include.mlops.steps.history.restatement import restate_dependents as step
 
         context = get_current_context()
         rooms, day = platform(), Interval.day(partition(context))

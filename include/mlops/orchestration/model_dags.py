@@ -48,7 +48,7 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
 
         @task(outlets=[predictions(model)], doc_md="Predict with the live version; publish what passes the gate.")
         def score() -> Any:
-            from include.mlops.steps.score import score as step
+            from include.mlops.steps.scoring.score import score as step
 
             context = get_current_context()
             rooms = platform()
@@ -62,8 +62,8 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
             "performance that was measured before is measured again where the model says `restatement: recompute`."
         )
         def monitor() -> Any:
-            from include.mlops.steps.monitor import monitor as step
-            from include.mlops.steps.restatement import remeasure
+            from include.mlops.steps.history.restatement import remeasure
+            from include.mlops.steps.monitoring.monitor import monitor as step
 
             context = get_current_context()
             rooms = platform()
@@ -81,7 +81,7 @@ def score_dag(model: Model, features: FeatureGroup) -> DAG:
             "skipped otherwise.",
         )
         def consider_retraining() -> str:
-            from include.mlops.steps.retraining import consider_retraining as step
+            from include.mlops.steps.monitoring.retraining import consider_retraining as step
 
             context = get_current_context()
             rooms = platform()
@@ -109,7 +109,7 @@ def _export_task(model: Model, watch: Watch) -> Any:
     )
     def export() -> Any:
         from include.mlops.orchestration.handover import pack
-        from include.mlops.steps.export import export as step
+        from include.mlops.steps.scoring.export import export as step
 
         context = get_current_context()
         rooms = platform()
@@ -143,7 +143,7 @@ def performance_dag(model: Model, labels: FeatureGroup) -> DAG:
             doc_md="Join predictions with outcomes; skipped where the day was not scored.",
         )
         def measure() -> Any:
-            from include.mlops.steps.performance import measure as step
+            from include.mlops.steps.monitoring.performance import measure as step
 
             context = get_current_context()
             rooms = platform()
@@ -192,7 +192,7 @@ def retrain_dag(model: Model) -> DAG:
             doc_md="Fit on the pinned training set and register the version. The link MLflow opens the run.",
         )
         def train() -> Any:
-            from include.mlops.steps.train import train as step
+            from include.mlops.steps.training.train import train as step
 
             context = get_current_context()
             rooms = platform()

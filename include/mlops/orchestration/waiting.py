@@ -31,7 +31,7 @@ def lacking(rooms: Platform, group_name: str, ds: str) -> list[str]:
 
     Raises ServiceUnavailable or OSError where the ledger or the landing store does not answer.
     """
-    from include.mlops.steps.readiness import missing
+    from include.mlops.steps.inputs.readiness import missing
 
     with closing(rooms.ledger):
         return missing(rooms, rooms.specs.group(group_name), Interval.day(ds))
@@ -39,7 +39,7 @@ def lacking(rooms: Platform, group_name: str, ds: str) -> list[str]:
 
 def not_arrived(rooms: Platform, group_name: str, ds: str) -> bool:
     """Whether the partition's own rows have not come. Raises ServiceUnavailable or OSError."""
-    from include.mlops.steps.readiness import missing_at_source
+    from include.mlops.steps.inputs.readiness import missing_at_source
 
     return bool(missing_at_source(rooms, rooms.specs.group(group_name), Interval.day(ds)))
 

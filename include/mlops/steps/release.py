@@ -26,8 +26,8 @@ from include.mlops.registry.version import CHALLENGER, CHAMPION, DECISION, PREVI
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.training_record import RECORD
-from include.mlops.steps.training_set import Source, select
+from include.mlops.steps.training.training_record import RECORD
+from include.mlops.steps.training.training_set import Source, select
 
 log = logging.getLogger(__name__)
 PROMOTE, REJECT = "promote", "reject"

@@ -17,9 +17,9 @@ from include.mlops.errors import SettingsError, TrainingFailed
 from include.mlops.learner.predict import load
 from include.mlops.settings import Settings
 from include.mlops.steps.release import release
-from include.mlops.steps.reproduce import reproduce
-from include.mlops.steps.train import Trained, train
-from include.mlops.steps.training_record import RECORD
+from include.mlops.steps.training.reproduce import reproduce
+from include.mlops.steps.training.train import Trained, train
+from include.mlops.steps.training.training_record import RECORD
 from tests.integration.scoring.world import DAYS, World, day, days, flights, late_flights
 
 pytestmark = pytest.mark.slow

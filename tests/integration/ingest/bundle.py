@@ -20,8 +20,8 @@ from pyspark.sql import SparkSession
 from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
+from include.mlops.steps.ingestion.publish import Published, ingest_interval
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.publish import Published, ingest_interval
 
 ZONE = ZoneInfo("America/New_York")
 SENSORS = ("a", "b", "c")

@@ -10,8 +10,8 @@ from datetime import date
 
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
+from include.mlops.steps.ingestion.publish import ingest_interval
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.publish import ingest_interval
 
 
 def _die(*_: object, **__: object) -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from include.mlops.policy.backfill import Plan
 from include.mlops.settings import Settings
-from include.mlops.steps.backfill import carry_out
+from include.mlops.steps.history.backfill import carry_out
 from include.mlops.steps.platform import Platform
 
 

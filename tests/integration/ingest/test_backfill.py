@@ -18,16 +18,16 @@ from include.mlops.errors import PartitionsFailed
 from include.mlops.policy.backfill import Order, Plan, State
 from include.mlops.settings import ROOT
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.backfill import carry_out
-from include.mlops.steps.backfill_plan import plan
-from include.mlops.steps.ingest import ingest
-from include.mlops.steps.publish import publish
-from include.mlops.steps.validate import validate
+from include.mlops.steps.history.backfill import carry_out
+from include.mlops.steps.history.backfill_plan import plan
+from include.mlops.steps.ingestion.ingest import ingest
+from include.mlops.steps.ingestion.publish import publish
+from include.mlops.steps.ingestion.validate import validate
 from tests.integration.ingest.bundle import READINGS, Bundle, change, day, plans, readings
 
 pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).with_name("killed_backfill.py")
-JOB, RECORD = "include.mlops.steps.backfill.ingest_interval", "include.mlops.steps.publish._record"
+JOB, RECORD = "include.mlops.steps.history.backfill.ingest_interval", "include.mlops.steps.ingestion.publish._record"
 
 
 def _landed(bundle: Bundle, last: int) -> Bundle:

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from include.mlops.cli.main import app
 from include.mlops.errors import MeaningChanged, PartitionsFailed
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.ingest import ingest
-from include.mlops.steps.publish import of_another_meaning, publish
-from include.mlops.steps.validate import validate
+from include.mlops.steps.ingestion.ingest import ingest
+from include.mlops.steps.ingestion.publish import of_another_meaning, publish
+from include.mlops.steps.ingestion.validate import validate
 from tests.integration.ingest.bundle import READINGS, Bundle, day, readings
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from include.mlops.cli.main import app
 from include.mlops.errors import NotReady, PartitionsFailed
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.freshness import stale
-from include.mlops.steps.restatement import Restated, restate_dependents
+from include.mlops.steps.history.restatement import Restated, restate_dependents
+from include.mlops.steps.inputs.freshness import stale
 from tests.integration.ingest.bundle import Bundle, change, csv, day, plans, readings
 
 pytestmark = pytest.mark.slow

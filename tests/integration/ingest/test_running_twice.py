@@ -10,9 +10,9 @@ import pytest
 
 from include.mlops.errors import NotReady
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.ingest import ingest
-from include.mlops.steps.publish import publish
-from include.mlops.steps.validate import validate
+from include.mlops.steps.ingestion.ingest import ingest
+from include.mlops.steps.ingestion.publish import publish
+from include.mlops.steps.ingestion.validate import validate
 from tests.integration.ingest.bundle import Bundle, change, day, plans, readings
 
 pytestmark = pytest.mark.slow

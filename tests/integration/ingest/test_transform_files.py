@@ -13,10 +13,10 @@ from include.mlops.compute.session import connect
 from include.mlops.errors import MlopsError, ServiceUnavailable, SpecError
 from include.mlops.features import Reads
 from include.mlops.spec.interval import Interval
-from include.mlops.steps.ingest import ingest
-from include.mlops.steps.publish import publish
-from include.mlops.steps.transformed import transformed
-from include.mlops.steps.validate import validate
+from include.mlops.steps.ingestion.ingest import ingest
+from include.mlops.steps.ingestion.publish import publish
+from include.mlops.steps.ingestion.transformed import transformed
+from include.mlops.steps.ingestion.validate import validate
 from tests.integration.ingest.bundle import READINGS, Bundle, day, readings
 from tests.integration.ingest.forwarder import Forwarder
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from include.mlops.errors import MlopsError, NotReady, SpecError
-from include.mlops.steps.trial import Trial
-from include.mlops.steps.trial_of_group import try_group
+from include.mlops.steps.authoring.trial import Trial
+from include.mlops.steps.authoring.trial_of_group import try_group
 from tests.integration.ingest.bundle import COLUMNS, Bundle, change, csv, day, plans, readings
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from include.mlops.settings import Settings
-from include.mlops.steps.train import train
+from include.mlops.steps.training.train import train
 from tests.integration.scoring.world import DAYS, OUTCOMES, V1_AS_OF, V2_AS_OF, World, day, days, flights
 
 

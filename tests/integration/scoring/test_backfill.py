@@ -12,8 +12,8 @@ import pytest
 from include.mlops.errors import PartitionsFailed
 from include.mlops.policy.backfill import Dependents, Order, Plan, State, part
 from include.mlops.spec.load import Specs
-from include.mlops.steps.backfill import carry_out, to_announce
-from include.mlops.steps.backfill_plan import plan
+from include.mlops.steps.history.backfill import carry_out, to_announce
+from include.mlops.steps.history.backfill_plan import plan
 from include.mlops.steps.platform import Platform
 from tests.integration.scoring.world import OUTCOMES, V2_AS_OF, World, day, days, delays, outcomes
 

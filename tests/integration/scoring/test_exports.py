@@ -19,10 +19,10 @@ from include.mlops.exports.files import DayFiles
 from include.mlops.policy.backfill import Order
 from include.mlops.spec.load import Specs
 from include.mlops.spec.tasks import STAMPS, output_columns
-from include.mlops.steps.backfill import carry_out
-from include.mlops.steps.backfill_plan import plan
-from include.mlops.steps.export import Exported, export
+from include.mlops.steps.history.backfill import carry_out
+from include.mlops.steps.history.backfill_plan import plan
 from include.mlops.steps.platform import Platform
+from include.mlops.steps.scoring.export import Exported, export
 from tests.integration.scoring.world import A_DAY, KEYS, World, day, days, late_flights
 
 pytestmark = pytest.mark.slow

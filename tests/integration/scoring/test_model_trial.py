@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from include.mlops.errors import NotReady, TrainingFailed
-from include.mlops.steps.trial import Trial
-from include.mlops.steps.trial_of_model import try_model
+from include.mlops.steps.authoring.trial import Trial
+from include.mlops.steps.authoring.trial_of_model import try_model
 from tests.integration.scoring.world import A_DAY, World, day, days, flights, late_flights
 
 DAYS = 16

@@ -17,7 +17,7 @@ from include.mlops.learner.predict import load
 from include.mlops.settings import Settings
 from include.mlops.spec.tasks import TASKS
 from include.mlops.steps.release import Released, release
-from include.mlops.steps.train import train
+from include.mlops.steps.training.train import train
 from tests.integration.scoring.world import (
     A_DAY,
     COLUMNS,

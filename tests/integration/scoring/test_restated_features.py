@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from include.mlops.spec.load import Specs
-from include.mlops.steps.dependents import stale_dependents, stale_everywhere
-from include.mlops.steps.freshness import stale, stale_measured
+from include.mlops.steps.history.restatement import Restated, remeasure, restate_dependents
+from include.mlops.steps.inputs.dependents import stale_dependents, stale_everywhere
+from include.mlops.steps.inputs.freshness import stale, stale_measured
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.restatement import Restated, remeasure, restate_dependents
 from tests.integration.scoring.world import A_DAY, FLIGHTS, OUTCOMES, World, day, days
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ from include.mlops.ledger.publications import Publication
 from include.mlops.ledger.releases import Decision
 from include.mlops.settings import Settings
 from include.mlops.spec.load import Specs
+from include.mlops.steps.monitoring.retraining import Considered, consider_retraining
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.release import release
-from include.mlops.steps.retraining import Considered, consider_retraining
 from tests.integration.scoring.conftest import Home
 from tests.integration.scoring.world import FLIGHTS, OUTCOMES, V1_AS_OF, V2_AS_OF, World, day, late_flights
 

@@ -19,10 +19,10 @@ from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.load import Specs
 from include.mlops.spec.model import Model
-from include.mlops.steps.monitor import Monitored, monitor
-from include.mlops.steps.performance import Measured, measure
+from include.mlops.steps.monitoring.monitor import Monitored, monitor
+from include.mlops.steps.monitoring.performance import Measured, measure
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.score import Scored, score
+from include.mlops.steps.scoring.score import Scored, score
 
 FIRST, DAYS, A_DAY = date(2013, 1, 1), 30, 120
 V1_AS_OF, V2_AS_OF = 15, 20  # days; version 1 saw days 2 to 14, version 2 days 7 to 19

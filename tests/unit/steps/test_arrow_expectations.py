@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from include.mlops.spec.expectation_names import EXPECTATIONS
 from include.mlops.spec.feature_group import Expectation, FeatureGroup
-from include.mlops.steps.arrow_expectations import _KINDS, covers, judged
-from include.mlops.steps.great_expectations_suite import GreatExpectationsSuite
+from include.mlops.steps.expectations.arrow_expectations import _KINDS, covers, judged
+from include.mlops.steps.expectations.great_expectations_suite import GreatExpectationsSuite
 
 pytestmark = pytest.mark.slow
 DS = date(2013, 3, 1)

@@ -15,8 +15,8 @@ from include.mlops.errors import SpecError
 from include.mlops.ledger.publications import Validation
 from include.mlops.settings import ROOT
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.steps import judge
-from include.mlops.steps.judge import Judge
+from include.mlops.steps.expectations import judge
+from include.mlops.steps.expectations.judge import Judge
 
 pytestmark = pytest.mark.slow
 DS = date(2013, 3, 1)
@@ -143,7 +143,7 @@ def test_a_usual_night_does_not_import_great_expectations() -> None:
         "import sys\n"
         "from include.mlops.settings import Settings\n"
         "from include.mlops.spec.load import load_specs\n"
-        "from include.mlops.steps.judge import Judge\n"
+        "from include.mlops.steps.expectations.judge import Judge\n"
         "[Judge(group) for group in load_specs(Settings().specs).groups.values()]\n"
         "print('great_expectations' in sys.modules, 'pandas' in sys.modules)\n"
     )

@@ -15,8 +15,8 @@ from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.load import Specs
+from include.mlops.steps.inputs.readiness import missing, require_inputs
 from include.mlops.steps.platform import Platform
-from include.mlops.steps.readiness import missing, require_inputs
 
 
 def _day(number: int) -> date:

@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from include.mlops.errors import EmptyFile, MissingFile, SpecError, UnreadableFile
 from include.mlops.settings import Settings
 from include.mlops.spec.load import Specs, load_specs
-from include.mlops.steps.guesses import guess
-from include.mlops.steps.scaffold import new_feature_group, new_model
-from include.mlops.steps.specimen import from_file
+from include.mlops.steps.authoring.guesses import guess
+from include.mlops.steps.authoring.scaffold import new_feature_group, new_model
+from include.mlops.steps.authoring.specimen import from_file
 
 SALES = """\
 shop,till,receipt,sold_at,amount,paid,loaded_at,on,empty

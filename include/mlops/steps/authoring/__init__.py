@@ -1,0 +1,1 @@
+"""What helps a user to write specifications: starts from real rows, and trials on them."""

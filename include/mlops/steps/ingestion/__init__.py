@@ -1,0 +1,1 @@
+"""From the source of a feature group to its published partitions."""

@@ -1,0 +1,1 @@
+"""What partitions are made from: whether it is there, whether it changed since, and what was made from it."""

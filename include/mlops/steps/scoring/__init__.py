@@ -1,0 +1,1 @@
+"""Predictions of the version that is live: written by either carrier, gated, published, exported."""
