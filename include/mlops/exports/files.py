@@ -1,13 +1,7 @@
-"""Scores as one file a day, Parquet or CSV, on a disk or in an object store.
-
-A reader sees the old file or the new one, never a part of either: on a disk the file is written beside its place and
-renamed into it, in an object store it appears when its upload is complete. The same rows give the same bytes.
-"""
+"""Scores as one file a day, Parquet or CSV, on a disk or in an object store. The same rows give the same bytes."""
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +13,10 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from include.mlops.errors import ExportFailed, ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings
+from include.mlops.stored_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -44,12 +38,7 @@ class DayFiles:
         url = self.address.format(ds=ds.isoformat())
         content = self._content(rows.sort_by([(key, "ascending") for key in keys]))
         with _answering(url):
-            filesystem, path = fs.FileSystem.from_uri(url) if "://" in url else (fs.LocalFileSystem(), url)
-            if isinstance(filesystem, fs.LocalFileSystem):
-                _put(Path(path), content)
-            else:
-                with filesystem.open_output_stream(path) as stream:
-                    stream.write(content)  # whole at once: a stream that is closed early would leave a part
+            write_whole(url, content)
 
     def _content(self, rows: pa.Table) -> pa.Buffer:
         sink = pa.BufferOutputStream()
@@ -78,19 +67,6 @@ def address(settings: Settings, path: str) -> str:
             "give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return f"{root}/{path}"
-
-
-def _put(path: Path, content: pa.Buffer) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # a leading dot hides it from readers of folders
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

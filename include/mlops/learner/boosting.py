@@ -27,7 +27,7 @@ class Stopping:
     higher_is_better: bool
 
 
-class Checkpoints(Protocol):
+class Stored(Protocol):
     """Where a boosting that is killed leaves its trees for the next one."""
 
     @property
@@ -37,11 +37,15 @@ class Checkpoints(Protocol):
     def left(self) -> Iterator[bytes]:
         """What earlier boostings of the same training left, newest first."""
 
-    def resumed(self, rounds: Sequence[Mapping[str, float]]) -> None:
-        """Told of the rounds that need not be done again, with their metrics."""
-
     def keep(self, number: int, content: bytes) -> None:
         """Keep the state after round `number`."""
+
+
+class Checkpoints(Stored, Protocol):
+    """Checkpoints of a boosting that wants to know where it begins."""
+
+    def resumed(self, rounds: Sequence[Mapping[str, float]]) -> None:
+        """Told of the rounds that need not be done again, with their metrics."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.mlops.learner.boosting import Stored
 from include.mlops.learner.encoding import Encoder
 from include.mlops.learner.fit import TRAINING, Examples, Fitted, boosted, encoded, finished
 from include.mlops.learner.recipe import Recipe
@@ -27,11 +28,17 @@ RESULT = "model binary, digest string, importances string, rounds int, rows bigi
 
 
 def on_barrier(
-    recipe: Recipe, encoder: Encoder, schema: pa.Schema, watched: Sequence[str], workers: int
+    recipe: Recipe,
+    encoder: Encoder,
+    schema: pa.Schema,
+    watched: Sequence[str],
+    workers: int,
+    stored: Stored | None = None,
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For `mapInArrow(..., barrier=True)` over `workers` partitions of rows with PART, LABEL and the features.
 
-    `schema` is that of the rows, since a share may hold none. Each worker uses `recipe.threads`.
+    `schema` is that of the rows, since a share may hold none. Each worker uses `recipe.threads`. The first one keeps
+    its trees, which are those of all, in `stored`, and tells the others what was left there.
     """
     told, codes = recipe.to_dict(), encoder.to_json()
 
@@ -44,16 +51,18 @@ def on_barrier(
         here = Recipe.from_dict(told)
         tracker, address = _tracker(context, workers)
         history: list[Mapping[str, float]] = []
+        checkpoints = _SharedCheckpoints(stored, history, first=tracker is not None) if stored else None
         with CommunicatorContext(**address, dmlc_task_id=f"{context.partitionId():05}"):
             shares = {part: _share(rows, part) for part in (TRAINING, *watched)}
             del rows
-            prepared = encoded(Encoder.from_json(codes), shares.pop(TRAINING), shares, here)
-            booster = boosted(prepared, here, lambda _, metrics: history.append(dict(metrics)))
+            mine = encoded(Encoder.from_json(codes), shares.pop(TRAINING), shares, here)
+            every = [json.loads(one) for one in context.allGather(json.dumps([mine.digest, mine.data.num_row()]))]
+            prepared = replace(mine, digest=_of_all([digest for digest, _ in every]))
+            booster = boosted(prepared, here, lambda _, metrics: history.append(dict(metrics)), checkpoints)
             fitted = finished(booster, prepared, here)
-        shares_told = context.allGather(json.dumps([prepared.digest, fitted.rows]))
         if tracker:
             tracker.wait_for()
-            yield _result(_of_all(fitted, shares_told), history)
+            yield _result(replace(fitted, rows=sum(rows for _, rows in every)), history)
 
     return train
 
@@ -64,10 +73,30 @@ def read_result(row: Mapping[str, Any]) -> tuple[Fitted, list[dict[str, float]]]
     return fitted, json.loads(row["history"])
 
 
-def _of_all(fitted: Fitted, shares: Sequence[str]) -> Fitted:
-    """Digest and rows of all shares in place of one's own; `shares` are [digest, rows] as JSON."""
-    digests, rows = zip(*map(json.loads, shares), strict=True)
-    return replace(fitted, digest=hashlib.sha256("".join(digests).encode()).hexdigest()[:32], rows=sum(rows))
+class _SharedCheckpoints:
+    """What the first worker finds is told to all, so that they go on from the same trees."""
+
+    def __init__(self, stored: Stored, history: list[Mapping[str, float]], *, first: bool) -> None:
+        self._stored, self._history, self._first = stored, history, first
+        self.every = stored.every
+
+    def left(self) -> Iterator[bytes]:
+        from xgboost.collective import broadcast
+
+        found = self._stored.left() if self._first else iter(())
+        while content := broadcast(next(found, b""), 0):
+            yield content
+
+    def resumed(self, rounds: Sequence[Mapping[str, float]]) -> None:
+        self._history[:] = rounds
+
+    def keep(self, number: int, content: bytes) -> None:
+        if self._first:
+            self._stored.keep(number, content)
+
+
+def _of_all(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
 
 def _result(fitted: Fitted, history: Sequence[Mapping[str, float]]) -> pa.RecordBatch:

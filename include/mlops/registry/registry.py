@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.mlops.errors import MlopsError
-from include.mlops.registry.checkpoints import RunCheckpoints, delete, stored
 from include.mlops.registry.connection import available, client
 from include.mlops.registry.model_format import MODEL_FILE
 from include.mlops.registry.run import Run
@@ -58,18 +57,9 @@ class Registry:
         """Ids of the runs of that key that ended without a version, newest first: the next can go on from them."""
         return [run_id for run_id, status in self._runs(model, training_key) if status in ("KILLED", "FAILED")]
 
-    def checkpoints(self, run: Run, earlier: Sequence[str], every: int) -> RunCheckpoints:
-        return RunCheckpoints(self._client, self._url, run, earlier, every)
-
     def trials(self, run: Run, model: str, earlier: Sequence[str]) -> Trials:
         with available(self._url):
             return Trials(self._client, self._url, self._experiment(model), run.run_id, earlier)
-
-    def sweep(self, model: str, training_key: str) -> None:
-        """Delete the checkpoints of all runs of that key: its version is registered."""
-        for run_id, _ in self._runs(model, training_key):
-            for path in stored(self._client, self._url, run_id):
-                delete(self._client, self._url, run_id, path)
 
     def close(self, version: Version) -> None:
         """Finish the run of a version that was registered just before its process died."""

@@ -32,6 +32,7 @@ from include.mlops.settings import Settings
 from include.mlops.sources.source import Look
 from include.mlops.spec.base import repeated
 from include.mlops.spec.feature_group import FeatureGroup
+from include.mlops.stored_files import file_system
 
 CHUNK = 1 << 16
 _ANEW = "land it again, or say `empty: allow` under source where a day may have none"
@@ -225,14 +226,6 @@ def _refused(kind: pa.DataType) -> bool:
     too_wide = arrow.is_decimal(kind) and kind.precision > 38
     inside = (kind.field(number).type for number in range(kind.num_fields))
     return bool(in_ns or too_wide or arrow.is_time(kind) or arrow.is_float16(kind) or any(map(_refused, inside)))
-
-
-def file_system(url: str) -> tuple[Any, str]:
-    """That of a local path or of an address such as `s3://`, and the path on it."""
-    if "://" not in url:
-        return fs.LocalFileSystem(), url
-    filesystem, path = fs.FileSystem.from_uri(url)
-    return filesystem, path
 
 
 @contextmanager

@@ -6,14 +6,18 @@ The tolerance is for the sums: workers add gradients in another order and merge 
 from __future__ import annotations
 
 import json
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pytest
 
-from include.mlops.errors import SettingsError, TrainingFailed
+from include.mlops.errors import MlopsError, SettingsError, TrainingFailed
 from include.mlops.learner.predict import load
 from include.mlops.settings import Settings
 from include.mlops.steps.release import release
@@ -109,6 +113,43 @@ def test_what_a_task_may_not_hold_is_fitted_by_spark_and_profiled_by_a_sample(wo
     record = json.loads(tight.registry.artifact(version, RECORD))
     assert record["workers"] == 2
     tight.spark.stop()
+
+
+def test_workers_that_are_killed_leave_a_checkpoint_from_which_all_go_on_to_the_same_bytes(
+    world: World, trained: Callable[..., Trained], spark_server: Settings
+) -> None:
+    training = {**TRAINING, "rounds": 400, "checkpoint_every": 20, "parameters": {"max_depth": 3, "subsample": 0.8}}
+    clean = trained(2, training=training)
+    name = f"killed_{uuid.uuid4().hex[:8]}"
+    folder = Path(world.platform.settings.warehouse.removeprefix("file://")) / "checkpoints" / name
+    killer = threading.Thread(target=_kill_workers_after_a_checkpoint, args=(spark_server, folder))
+    killer.start()
+    model = late_flights(name, training={**training, "workers": 2})
+    with pytest.raises(MlopsError, match="training on 2 workers"):
+        train(world.platform, model, day(29), "killed")
+    killer.join()
+    (left,) = folder.rglob("*.ubj")
+    assert 20 <= int(left.stem) < 400
+
+    again = train(world.platform, model, day(29), "again")
+
+    assert again.sha256 == clean.sha256
+    assert list(folder.rglob("*.ubj")) == []
+    version = world.platform.registry.version(name, 1)
+    told = world.platform.registry._client.get_metric_history(version.mlflow_run, "round_log_loss")
+    assert [metric.step for metric in told] == list(range(1, 401)), "those before the kill, too"
+
+
+def _kill_workers_after_a_checkpoint(server: Settings, folder: Path) -> None:
+    """SIGKILL of the Python processes in which the server's tasks run, as a machine without memory does."""
+    configuration = str(server.state / "spark" / "connect-server.conf")
+    (jvm,) = (process for process in psutil.process_iter() if configuration in process.cmdline())
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not any(folder.rglob("*.ubj")):
+        time.sleep(0.01)
+    for daemon in jvm.children():
+        for worker in daemon.children():
+            worker.kill()
 
 
 def test_several_workers_are_refused_what_one_is_refused(world: World, trained: Callable[..., Trained]) -> None:

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from include.mlops.errors import EmptyFile, MissingFile, UnreadableFile, UnreadableSource
 from include.mlops.lake.foreign import some_rows, tables
 from include.mlops.settings import Settings
-from include.mlops.sources.landing import file_system
 from include.mlops.spec.nearest import allowed
 from include.mlops.steps.platform import Platform
+from include.mlops.stored_files import file_system
 
 ROWS = 10_000
 FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}

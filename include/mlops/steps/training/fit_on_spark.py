@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from include.mlops.compute.executors import send_code
 from include.mlops.errors import FeaturesUnusable, SettingsError, TrainingFailed
+from include.mlops.lake.checkpoints import StoredCheckpoints
 from include.mlops.lake.staging import frame
 from include.mlops.learner.boosting import VALIDATION, OnRound
 from include.mlops.learner.encoding import MAX_CATEGORIES, Encoder
@@ -30,10 +31,18 @@ log = logging.getLogger(__name__)
 _REMEDY = "look at the Spark server's log; barrier mode needs as many free task slots as training.workers"
 
 
-def fit_on_spark(spark: SparkSession, source: Source, recipe: Recipe, workers: int, on_round: OnRound) -> Fitted:
+def fit_on_spark(
+    spark: SparkSession,
+    source: Source,
+    recipe: Recipe,
+    workers: int,
+    on_round: OnRound,
+    checkpoints: StoredCheckpoints | None = None,
+) -> Fitted:
     """As `fit` in process, but for the order in which sums are taken: metrics agree within a tolerance, bytes do not.
 
-    The same rows, recipe and number of workers give the same bytes again. `on_round` is told of all rounds at the end.
+    The same rows, recipe and number of workers give the same bytes again, also after a kill that left `checkpoints`.
+    `on_round` is told of all rounds at the end.
     Raises TrainingFailed, FeaturesUnusable, SettingsError, MlopsError, ServiceUnavailable.
     """
     if recipe.device != "cpu":
@@ -54,7 +63,7 @@ def fit_on_spark(spark: SparkSession, source: Source, recipe: Recipe, workers: i
         here = replace(recipe, threads=threads, class_weight=_weights(rows, recipe))
         shared = rows.repartition(workers, *source.keys).sortWithinPartitions(PART, "ds", *source.keys)
         columns = shared.select(PART, LABEL, *recipe.columns)
-        train = on_barrier(here, encoder, to_arrow_schema(columns.schema), watched, workers)
+        train = on_barrier(here, encoder, to_arrow_schema(columns.schema), watched, workers, checkpoints)
         (found,) = columns.mapInArrow(train, RESULT, barrier=True).collect()
     fitted, history = read_result(found.asDict())
     for number, metrics in enumerate(history, 1):

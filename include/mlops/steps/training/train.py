@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from include.mlops.errors import ServiceUnavailable
+from include.mlops.lake.checkpoints import StoredCheckpoints
 from include.mlops.learner.distance import usual_distances
 from include.mlops.learner.evaluate import evaluate
 from include.mlops.learner.plots import draw
@@ -25,7 +26,7 @@ from include.mlops.registry.version import CHALLENGER, CHAMPION, Version
 from include.mlops.spec.model import Model
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training import training_record as told
-from include.mlops.steps.training.fitting import fitted
+from include.mlops.steps.training.fitting import RunCheckpoints, fitted
 from include.mlops.steps.training.training_plan import Plan, plan
 from include.mlops.steps.training.training_set import Parts
 
@@ -63,7 +64,7 @@ def train(
     if done:
         log.info("%s as of %s was trained before: v%d", model.name, as_of, done.number)
         platform.registry.close(done)
-        platform.registry.sweep(model.name, planned.key)
+        _checkpoints(platform, model, planned).sweep()
         _challenge(platform, done)
         return _trained(platform, done, reused=True)
     for lost in platform.registry.abandon(model.name, planned.key):
@@ -77,12 +78,12 @@ def train(
             from include.mlops.steps.training.searching import searched  # Optuna takes its time to import
 
             planned = searched(platform, model, planned, parts, run, earlier, progress)
-        version = _fit_and_register(platform, model, as_of, planned, parts, run, earlier, progress)
+        version = _fit_and_register(platform, model, as_of, planned, parts, run, progress)
     except BaseException:
         with suppress(ServiceUnavailable):
             run.fail()
         raise
-    platform.registry.sweep(model.name, planned.key)
+    _checkpoints(platform, model, planned).sweep()
     _challenge(platform, version)
     return _trained(platform, version, reused=False)
 
@@ -94,12 +95,11 @@ def _fit_and_register(
     planned: Plan,
     parts: Parts,
     run: Run,
-    earlier: Sequence[str],
     progress: Progress | None,
 ) -> Version:
     training, holdout = parts.training.examples, parts.holdout.examples
-    every = model.training.checkpoint_every
-    checkpoints = platform.registry.checkpoints(run, earlier, every) if every else None
+    stored = _checkpoints(platform, model, planned)
+    checkpoints = RunCheckpoints(stored, run) if stored.every else None
     follow = _Rounds(model, run, progress)
     found = fitted(platform, planned.source, planned.recipe, planned.workers, parts, follow, checkpoints)
     follow.end()
@@ -136,6 +136,12 @@ def _fit_and_register(
         told.version_tags(planned, as_of, metrics, sha256),
         told.description(model, as_of, planned, found, parts, metrics),
     )
+
+
+def _checkpoints(platform: Platform, model: Model, planned: Plan) -> StoredCheckpoints:
+    """Where this training and no other leaves them."""
+    every = model.training.checkpoint_every
+    return StoredCheckpoints.of(platform.settings.warehouse, model.name, planned.key, every)
 
 
 class _Rounds:

@@ -1,0 +1,44 @@
+"""Files on a disk or in an object store, by path or address. A reader sees an old file or a new one, never a part."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+
+def file_system(url: str) -> tuple[fs.FileSystem, str]:
+    """That of a local path or of an address such as `s3://`, and the path on it. Raises what Arrow raises."""
+    if "://" not in url:
+        return fs.LocalFileSystem(), url
+    filesystem, path = fs.FileSystem.from_uri(url)
+    return filesystem, path
+
+
+def write_whole(url: str, content: bytes | pa.Buffer) -> None:
+    """On a disk beside its place and renamed into it; in an object store it appears when its upload is complete.
+
+    Raises OSError, and pa.ArrowInvalid for an address that is none.
+    """
+    filesystem, path = file_system(url)
+    if isinstance(filesystem, fs.LocalFileSystem):
+        _write_beside(Path(path), content)
+        return
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(content)  # whole at once: a stream that is closed early would leave a part
+
+
+def _write_beside(path: Path, content: bytes | pa.Buffer) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # a leading dot hides it from readers of folders
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
