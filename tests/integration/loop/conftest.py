@@ -1,0 +1,30 @@
+"""The loop through Airflow itself: the demo's history, first versions and first nights, played once for this folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from include.demo.airflow_api import AirflowApi
+from include.demo.run import Demo
+from include.mlops.local.airflow import ADMIN, admin_password
+from include.mlops.local.ports import free_port
+from include.mlops.local.stack import LocalStack
+from include.mlops.settings import Settings
+from tests.integration.loop.play import SCENARIO, Played
+
+
+@pytest.fixture(scope="package")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    settings = Settings(
+        state=tmp_path_factory.mktemp("loop"), airflow_port=free_port(), mlflow_port=free_port(), spark_port=free_port()
+    )
+    printed = io.StringIO()
+    with LocalStack(settings) as stack:
+        airflow = AirflowApi(stack.addresses["airflow"], ADMIN, admin_password(settings))
+        demo = Demo(settings, SCENARIO, airflow, stack, Console(file=printed, width=200))
+        demo.play()
+        yield Played(demo, airflow, settings, printed)

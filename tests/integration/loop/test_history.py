@@ -1,0 +1,82 @@
+"""Days that were played, made again by Airflow's backfill and by a bulk run: equal rows, and nobody is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from include.demo.airflow_api import FINISHED, until
+from include.mlops.spec.interval import Interval
+from tests.integration.loop.play import FIRST, MODEL, Played
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+def test_a_native_backfill_reaches_the_scores_and_acts_on_nothing(played: Played) -> None:
+    ledger = played.platform.ledger
+    interval = Interval(FIRST, FIRST + timedelta(days=1))
+    before = _scores(played, interval)
+    decisions, alerts = len(ledger.releases.decisions(MODEL)), len(played.platform.alerts.outbox())
+    runs = {run.run_id for run in played.airflow.runs(f"score_{MODEL}")}
+    played.airflow._call(
+        "POST",
+        "/backfills",
+        json={
+            "dag_id": "ingest_scheduled_flights",
+            "from_date": f"{interval.first}T00:00:00Z",
+            "to_date": f"{interval.last}T00:00:00Z",
+            "reprocess_behavior": "completed",
+            "max_active_runs": 1,
+        },
+    )
+    wanted = {str(ds) for ds in interval}
+
+    def scored_again() -> bool:
+        new = [run for run in played.airflow.runs(f"score_{MODEL}") if run.run_id not in runs]
+        assert not [run for run in new if run.state == "failed"]
+        return {run.key for run in new if run.state in FINISHED} == wanted
+
+    until(scored_again, 600, f"new score runs for {wanted}")
+    assert _scores(played, interval) == before
+    assert len(ledger.releases.decisions(MODEL)) == decisions
+    assert len(played.platform.alerts.outbox()) == alerts
+
+
+def test_a_bulk_run_over_the_same_days_gives_equal_rows_and_starts_nothing(played: Played) -> None:
+    ledger, interval = played.platform.ledger, Interval(FIRST, FIRST + timedelta(days=1))
+    before, scores = _features(played, interval), _scores(played, interval)
+    decisions, alerts = len(ledger.releases.decisions(MODEL)), len(played.platform.alerts.outbox())
+    runs = {run.run_id for run in played.airflow.runs(f"score_{MODEL}")}
+    form = {"what": "scheduled_flights", "from": str(interval.first), "to": str(interval.last), "only": "all"}
+    bulk = played.airflow.trigger("bulk", conf=form)
+    assert (
+        until(lambda: (s := played.airflow.state(bulk)) in FINISHED and s, 300, "the end of the bulk run") == "success"
+    )
+    table = "features.scheduled_flights_v1"
+    assert {one.run_id for one in ledger.publications.over(table, interval).values()} == {bulk.run_id}
+    assert (_features(played, interval), _scores(played, interval)) == (before, scores)
+    told = played.airflow._call(
+        "GET", f"/dags/bulk/dagRuns/{bulk.run_id}/taskInstances/announce/xcomEntries/return_value"
+    )
+    assert told["value"] in ([], "[]"), "its rows are those that were scored"
+    assert {run.run_id for run in played.airflow.runs(f"score_{MODEL}")} == runs
+    assert len(ledger.releases.decisions(MODEL)) == decisions
+    assert len(played.platform.alerts.outbox()) == alerts
+
+
+def _scores(played: Played, interval: Interval) -> list[tuple[object, ...]]:
+    columns = ["ds", "carrier", "flight", "origin", "score"]
+    return _ordered(played.platform.lake.read(f"predictions.{MODEL}", interval, columns))
+
+
+def _features(played: Played, interval: Interval) -> list[tuple[object, ...]]:
+    rows = played.platform.lake.read("features.scheduled_flights_v1", interval)
+    return _ordered(rows.select(["ds", *(name for name in rows.column_names if name != "ds")]))
+
+
+def _ordered(rows: pa.Table) -> list[tuple[object, ...]]:
+    ordered = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in rows.column_names]))
+    return [tuple(row.values()) for row in ordered.to_pylist()]
