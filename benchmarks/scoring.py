@@ -52,7 +52,10 @@ def _step(state: Path, workers: int) -> dict[str, Any]:
     from include.mlops.steps.scoring.score import score
 
     platform = made_up.platform_of(state)
-    assert platform.ledger
+    # What a process does once (imports, connections) is no peer's seconds; the column `process` has it.
+    assert platform.ledger.publications.frontier(made_up.TRIPS.table)
+    assert platform.registry.versions("late_trips")
+    assert platform.lake.snapshot(made_up.TRIPS.table)
     if workers > 1:
         platform.spark.range(1).count()
     begun = time.perf_counter()

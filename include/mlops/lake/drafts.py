@@ -13,7 +13,9 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import types as arrow
 from pyiceberg.expressions import In
+from pyiceberg.io import OutputStream
 from pyiceberg.table import Table
 
 from include.mlops.lake.lake import Lake, available, commit
@@ -42,10 +44,7 @@ class Draft:
                 for batch in batches:
                     if not batch.num_rows:
                         continue  # a group of no rows has no statistics, by which its day is known
-                    # Without Arrow's own schema in the file, a dictionary is read as what it encodes.
-                    writer = writer or pq.ParquetWriter(
-                        file, batch.schema, compression="zstd", compression_level=1, store_schema=False
-                    )
+                    writer = writer or _writer(file, batch.schema)
                     writer.write_batch(batch, row_group_size=ROW_GROUP)
                     rows += batch.num_rows
                 if writer:
@@ -83,6 +82,16 @@ class Draft:
         with available():
             if self._table.io.new_input(place).exists():
                 self._table.io.delete(place)
+
+
+def _writer(file: OutputStream, schema: pa.Schema) -> pq.ParquetWriter:
+    """Dictionaries for what repeats: of scores and long keys they take twice the time, and a third more of the file."""
+    rarely = (arrow.is_floating, arrow.is_int64)
+    repeats = [field.name for field in schema if not any(is_such(field.type) for is_such in rarely)]
+    # Without Arrow's own schema in the file, a dictionary is read as what it encodes.
+    return pq.ParquetWriter(
+        file, schema, compression="zstd", compression_level=1, use_dictionary=repeats, store_schema=False
+    )
 
 
 def _replace(table: Table, days: Collection[date], files: list[str]) -> None:

@@ -17,7 +17,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
-from pyiceberg.table import Table
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
@@ -103,11 +104,9 @@ class Lake:
         with available():
             selected = tuple(columns) if columns else ("*",)
             scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
-            texts = tuple(f.name for f in scan.projection().fields if isinstance(f.field_type, StringType))
-            reader = scan.to_arrow_batch_reader(dictionary_columns=texts)
-            schema = _encoded(reader.schema)
+            schema = _encoded(schema_to_pyarrow(scan.projection(), include_field_ids=False))
             yield pa.RecordBatch.from_pylist([], schema=schema)
-            yield from (batch.cast(schema) for batch in reader)
+            yield from (batch.cast(schema) for batch in _streamed(scan))
 
     def read(
         self, name: str, interval: Interval, columns: Sequence[str] | None = None, snapshot_id: int | None = None
@@ -152,6 +151,24 @@ class Lake:
         snapshot = self.snapshot(name)
         assert snapshot is not None
         return snapshot
+
+
+def _streamed(scan: DataScan) -> Iterator[pa.RecordBatch]:
+    """A batch at a time; pyiceberg's own reader (0.12) holds every file of a scan before it gives the first one."""
+    texts = tuple(f.name for f in scan.projection().fields if isinstance(f.field_type, StringType))
+    arrow = ArrowScan(
+        scan.table_metadata,
+        scan.io,
+        scan.projection(),
+        scan.row_filter,
+        scan.case_sensitive,
+        dictionary_columns=texts,
+    )
+    for task in scan.plan_files():
+        if task.delete_files:
+            yield from arrow.to_record_batches([task])
+        else:
+            yield from arrow._record_batches_from_scan_tasks_and_deletes([task], {})  # noqa: SLF001 - see above
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TRAINING_BYTES = 24
+TRAINING_BYTES = 44
 """For each value in process: Arrow's column, the matrix, XGBoost's bins. Measured: see docs/performance.md."""
 SCORING_BYTES = 8
 """For each value that passes through one process; a batch at a time is held, so this weighs work, not memory."""

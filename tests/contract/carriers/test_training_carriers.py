@@ -102,7 +102,7 @@ def test_a_version_that_several_workers_fitted_is_a_version_like_any_other(
 
 
 def test_what_a_task_may_not_hold_is_fitted_by_spark_and_profiled_by_a_sample(world: World) -> None:
-    small = world.platform.settings.model_copy(update={"task_memory": "200k", "spark_workers": 2})
+    small = world.platform.settings.model_copy(update={"task_memory": "370k", "spark_workers": 2})
     tight = type(world.platform)(small, world.platform.specs)
     model = late_flights(f"carried_{uuid.uuid4().hex[:8]}", training={**TRAINING, "workers": "auto"})
     done = train(tight, model, day(29), "run")

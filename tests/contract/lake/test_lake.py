@@ -6,6 +6,7 @@ import threading
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -120,3 +121,18 @@ def test_a_catalog_that_does_not_answer_is_worth_trying_again(lake: Lake, settin
     lake.catalog.engine.dispose()  # type: ignore[attr-defined]
     with pytest.raises(ServiceUnavailable, match="the lake's catalog did not answer: unable to open database file"):
         lake.exists(NAME)
+
+
+def test_batches_come_one_after_another_and_never_hold_all_days_at_once(lake: Lake) -> None:
+    many, name = 200_000, "features.wide"
+    days = [date(2013, 4, number) for number in range(1, 9)]
+    random = np.random.default_rng(7)
+    lake.create(name, {"one": "double", "two": "double", "ds": "date"})
+    for ds in days:
+        values = {column: random.random(many) for column in ("one", "two")}
+        lake.replace(name, pa.table({**values, "ds": pa.array([ds] * many, pa.date32())}), [ds])
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    for batch in lake.batches(name, Interval(days[0], days[-1])):
+        most, rows = max(most, pa.total_allocated_bytes() - before), rows + batch.num_rows
+    assert rows == len(days) * many
+    assert most < rows * 20 / 3, f"{most:,} bytes of {rows * 20:,} were held at once"
