@@ -10,7 +10,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.mlops.errors import SettingsError
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     mlflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('mlflow_port', 5000)}")
     airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
+    spark_master: str = "local[*]"  # what the Spark server that we start computes on; spark://host:port
     spark_memory: str = Field(default="3g", pattern=r"^\d+[kmg]$")  # heap of the local Spark server
     spark_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)  # task slots that a training may take
     task_memory: str = Field(
@@ -53,6 +54,17 @@ class Settings(BaseSettings):
     slack_token: SecretStr = SecretStr("")
     slack_channel: str = "#mlops"
     slack_url: str = "https://slack.com/api/"
+
+    @field_validator("specs", "state", mode="after")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        """Whoever reads them next, in a task or a server, stands in another folder."""
+        return path.expanduser().absolute()
+
+    @field_validator("landing_url", "export_url", mode="after")
+    @classmethod
+    def _absolute_where_local(cls, url: str) -> str:
+        return str(cls._absolute(Path(url))) if url and "://" not in url else url
 
     @property
     def task_memory_bytes(self) -> int:

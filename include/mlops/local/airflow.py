@@ -91,12 +91,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
 def exported(settings: Settings) -> dict[str, str]:
     """The settings as the MLOPS_* variables that make another process read the same."""
-    found = {}
-    for name, value in settings.model_dump().items():
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        if text:
-            found[f"MLOPS_{name.upper()}"] = text
-    return found
+    sources = {f"source_{connection}_url": url for connection, url in settings.source_urls.items()}
+    values = {**settings.model_dump(exclude={"source_urls"}), **sources}
+    texts = {name: one.get_secret_value() if isinstance(one, SecretStr) else str(one) for name, one in values.items()}
+    return {f"MLOPS_{name.upper()}": text for name, text in texts.items() if text}
 
 
 def airflow_answers(address: str) -> bool:

@@ -85,7 +85,9 @@ def test_a_file_of_another_shape_is_refused_by_name(text: str, tmp_path: Path) -
 def test_tasks_read_the_settings_that_the_stack_was_started_with(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = Settings(state=settings.state, mlflow_port=5999, slack_token="xoxb-1", slack_channel="#night")
+    given = Settings(
+        state=settings.state, mlflow_port=5999, slack_token="xoxb-1", source_urls={"shop": "sqlite:///s.db"}
+    )
     for name, value in exported(given).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == given
