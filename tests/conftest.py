@@ -12,6 +12,7 @@ from include.mlops.local.ports import free_port
 from include.mlops.local.services import mlflow_service, spark_service
 from include.mlops.local.supervisor import Service, Supervisor
 from include.mlops.settings import Settings
+from tests.postgres import postgres_server
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,6 +48,13 @@ def spark_settings(settings: Settings, spark_server: Settings) -> Settings:
     """
     places = {"catalog_url": spark_server.catalog, "warehouse_url": spark_server.warehouse}
     return Settings(**{**settings.model_dump(), **places, "spark_remote": spark_server.spark_remote})
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A Postgres server for the whole run; its address as an SQLAlchemy URL."""
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -16,7 +15,6 @@ from sqlalchemy import create_engine
 
 from tests.integration.ingest.bundle import ZONE, Bundle, csv, json_lines
 
-POSTGRES = os.environ.get("MLOPS_TEST_POSTGRES_URL")
 Rows = Sequence[Mapping[str, Any]]
 TYPES = {"sensor": "text", "slot": "int", "at": "time", "value": "double", "note": "text", "known_at": "time"}
 ARROW = {"text": pa.string(), "int": pa.int32(), "time": pa.timestamp("us", "UTC"), "double": pa.float64()}
@@ -104,13 +102,14 @@ class Database:
         self.run(f"drop table if exists {self.table}")
 
 
-KINDS: dict[str, Callable[[Bundle], Upstream]] = {
-    "csv": lambda bundle: Files(bundle, "csv"),
-    "json": lambda bundle: Files(bundle, "json"),
-    "parquet": lambda bundle: Files(bundle, "parquet"),
-    "iceberg": LakeTable,
-    "jdbc sqlite": lambda bundle: Database(bundle, f"sqlite:///{bundle.settings.state}/up stream.db"),
-    "jdbc postgres": lambda bundle: Database(bundle, str(POSTGRES)),
+# Made on a bundle, and on a Postgres that is started when its address is asked for.
+KINDS: dict[str, Callable[[Bundle, Callable[[], str]], Upstream]] = {
+    "csv": lambda bundle, _: Files(bundle, "csv"),
+    "json": lambda bundle, _: Files(bundle, "json"),
+    "parquet": lambda bundle, _: Files(bundle, "parquet"),
+    "iceberg": lambda bundle, _: LakeTable(bundle),
+    "jdbc sqlite": lambda bundle, _: Database(bundle, f"sqlite:///{bundle.settings.state}/up stream.db"),
+    "jdbc postgres": lambda bundle, postgres: Database(bundle, postgres()),
 }
 
 

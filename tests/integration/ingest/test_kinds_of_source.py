@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from include.mlops.errors import PartitionsFailed
 from include.mlops.settings import Settings
 from tests.integration.ingest.bundle import Bundle, change, day, readings
-from tests.integration.ingest.kinds import KINDS, POSTGRES, TYPES, Database, Files, LakeTable, Upstream
+from tests.integration.ingest.kinds import KINDS, TYPES, Database, Files, LakeTable, Upstream
 
 pytestmark = pytest.mark.slow
 CLEAN, NEXT = day(1), day(2)
@@ -50,10 +50,8 @@ class World:
 
 @pytest.fixture(scope="module", params=KINDS)
 def world(request: pytest.FixtureRequest, new_bundle: Callable[[], Bundle]) -> Iterator[World]:
-    if request.param == "jdbc postgres" and not POSTGRES:
-        pytest.skip("MLOPS_TEST_POSTGRES_URL is not set")
     bundle = new_bundle()
-    made = World(bundle, KINDS[request.param](bundle))
+    made = World(bundle, KINDS[request.param](bundle, lambda: request.getfixturevalue("postgres")))
     made.declare()
     assert made.missing(CLEAN), "nothing is there yet"
     made.upstream.put(CLEAN, readings(CLEAN))

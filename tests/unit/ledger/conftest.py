@@ -1,4 +1,4 @@
-"""A migrated ledger on sqlite, and on Postgres where MLOPS_TEST_POSTGRES_URL names a server."""
+"""A migrated ledger on sqlite, and on Postgres."""
 
 from __future__ import annotations
 
@@ -7,34 +7,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from include.mlops.ledger.ledger import Ledger
+from tests.postgres import schema_of_its_own
 
 ROOT = Path(__file__).resolve().parents[3]
-POSTGRES = os.environ.get("MLOPS_TEST_POSTGRES_URL")
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgres", marks=pytest.mark.skipif(not POSTGRES, reason="MLOPS_TEST_POSTGRES_URL is not set")),
-    ]
-)
+@pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'state' / 'ledger.db'}"
         return
-    schema = f"test_{uuid4().hex}"
-    engine = create_engine(str(POSTGRES), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-        yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+    with schema_of_its_own(request.getfixturevalue("postgres")) as found:
+        yield found
 
 
 @pytest.fixture
