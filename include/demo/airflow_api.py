@@ -27,7 +27,7 @@ class AirflowApi:
     """Signed in as a user of the local stack."""
 
     def __init__(self, address: str, user: str, password: str) -> None:
-        self._address, self._user, self._password = address, user, password
+        self.address, self._user, self._password = address, user, password
         self._client = httpx.Client(base_url=address, timeout=30)
 
     def trigger(self, dag_id: str, *, key: str | None = None, conf: dict[str, Any] | None = None) -> Run:
@@ -57,8 +57,18 @@ class AirflowApi:
     def state(self, run: Run) -> str:
         return str(self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["state"])
 
+    def task_state(self, run: Run, task_id: str) -> str | None:
+        """None for a task that is not scheduled yet."""
+        found = self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}")["state"]
+        return found and str(found)
+
+    def token(self) -> str:
+        """What a browser that signed in holds as the cookie `_token`."""
+        self.known()
+        return str(self._client.headers["Authorization"]).removeprefix("Bearer ")
+
     def page(self, run: Run) -> str:
-        return f"{self._address}/dags/{run.dag_id}/runs/{run.run_id}"
+        return f"{self.address}/dags/{run.dag_id}/runs/{run.run_id}"
 
     @staticmethod
     def _run(found: dict[str, Any]) -> Run:

@@ -55,8 +55,7 @@ def test_the_links_of_a_task_open_its_report_for_those_who_signed_in(played: Pla
     links = played.airflow._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/validate/links")
     url = links["extra_links"]["Report"]
     assert httpx.get(url).status_code == 401
-    token = played.airflow._client.headers["Authorization"].removeprefix("Bearer ")
-    page = httpx.get(url, cookies={"_token": token})
+    page = httpx.get(url, cookies={"_token": played.airflow.token()})
     assert page.status_code == 200
     assert "expect_column_values_to_be_between" in page.text
 
