@@ -18,6 +18,19 @@ def file_system(url: str) -> tuple[fs.FileSystem, str]:
     return filesystem, path
 
 
+def entries(url: str) -> int:
+    """How many files and folders lie in a folder; none where there is no folder yet. Raises OSError."""
+    filesystem, path = file_system(url)
+    return len(filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)))
+
+
+def remove_folder(url: str) -> None:
+    """With all that is in it, where it is there. Raises OSError."""
+    filesystem, path = file_system(url)
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        filesystem.delete_dir(path)
+
+
 def write_whole(url: str, content: bytes | pa.Buffer) -> None:
     """On a disk beside its place and renamed into it; in an object store it appears when its upload is complete.
 

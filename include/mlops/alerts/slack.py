@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from include.mlops.alerts.message import Post
+from include.mlops.errors import ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -89,6 +90,23 @@ class Slack:
             return _failure(error.response.status_code, error.response.headers, error.response.data)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the message waits
             return Delayed(f"Slack at {self._url} gave no usable answer: {type(error).__name__}: {error}")
+
+    def probe(self) -> str:
+        """Whom the token belongs to. Raises ServiceUnavailable, SettingsError where Slack refuses it."""
+        from slack_sdk.errors import SlackApiError
+
+        if self.fault:
+            return f"{self.fault}: alerts wait in the outbox"
+        try:
+            answer = self._client().auth_test()
+            return f"{self._url}, as {answer['user']} of {answer['team']}"
+        except SlackApiError as error:
+            raise SettingsError(
+                f"expected Slack to take MLOPS_SLACK_TOKEN, found {error.response.get('error')}; give the token of a "
+                "bot with the scope chat:write"
+            ) from None
+        except Exception as error:
+            raise ServiceUnavailable(f"Slack at {self._url} did not answer: {type(error).__name__}: {error}") from error
 
     def _client(self) -> WebClient:
         from slack_sdk import WebClient

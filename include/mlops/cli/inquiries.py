@@ -21,6 +21,22 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(stale)
     app.command()(lineage)
+    app.command()(doctor)
+
+
+def doctor() -> None:
+    """Check all that the settings name: does it answer, in the right version, and take what is written to it?"""
+    with platform() as rooms:
+        from include.mlops.steps.doctor import examine
+
+        wrong = 0
+        for check in examine(rooms):
+            mark = typer.style("wrong", fg="red") if check.wrong else typer.style("good ", fg="green")
+            typer.echo(f"{mark}  {check.name:16}{check.wrong or check.found}")
+            wrong += bool(check.wrong)
+        if wrong:
+            typer.echo(f"{wrong} thing(s) to mend", err=True)
+            raise typer.Exit(1)
 
 
 def stale(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyarrow import fs
 
 from include.mlops.errors import ServiceUnavailable
-from include.mlops.stored_files import file_system, write_whole
+from include.mlops.stored_files import file_system, remove_folder, write_whole
 
 log = logging.getLogger(__name__)
 _FOLDER, _SUFFIX = "checkpoints", ".ubj"
@@ -52,10 +52,8 @@ class StoredCheckpoints:
 
     def sweep(self) -> None:
         """Delete them all: the version is registered. A store that does not let us keeps a file too many."""
-        filesystem, folder = file_system(self.folder)
         try:
-            if filesystem.get_file_info(folder).type == fs.FileType.Directory:
-                filesystem.delete_dir(folder)
+            remove_folder(self.folder)
         except OSError as error:
             log.warning("the checkpoints in %s could not be deleted: %s", self.folder, error)
 

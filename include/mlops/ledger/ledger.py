@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, column, create_engine, event, func, make_url, select, table
+from sqlalchemy import Connection, Engine, String, column, create_engine, event, func, make_url, select, table, update
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
@@ -27,6 +29,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MIGRATION_LOCK = 7_265_001  # any number that no other application of that Postgres database locks
 SQLITE_TIMEOUT = 30.0  # seconds to wait for another writer; `?timeout=` in the URL says otherwise
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What stands behind an address, which shows no password; `clock` is the server's, in UTC."""
+
+    place: str
+    revision: str
+    clock: datetime
 
 
 class Ledger:
@@ -53,8 +64,14 @@ class Ledger:
 
         Where it is up to date this is one read: every task of every run begins with it.
         """
-        if self._revision() == HEAD:
+        found = self._revision()
+        if found == HEAD:
             return
+        if found is not None and found > HEAD:
+            raise SettingsError(
+                f"expected the ledger at {self._engine.url!r} at revision {HEAD} or before, found {found}, which a "
+                "newer version of this code made; run that version, or name another ledger in MLOPS_LEDGER_URL"
+            )
         from alembic import command  # takes longer to import than all else that a task does here
         from alembic.config import Config
 
@@ -73,6 +90,18 @@ class Ledger:
                 return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
         except SettingsError:  # no such table
             return None
+
+    def probe(self) -> Probed:
+        """Bring the schema up to date and write what is there already. Raises ServiceUnavailable, SettingsError."""
+        self.migrate()
+        revision = column("version_num", String)
+        with self.begin() as connection:
+            connection.execute(update(table("alembic_version", revision)).values(version_num=revision))
+            now = connection.execute(select(func.current_timestamp())).scalar_one()
+        clock = now if isinstance(now, datetime) else datetime.fromisoformat(now)
+        return Probed(
+            repr(self._engine.url), HEAD, clock.astimezone(UTC) if clock.tzinfo else clock.replace(tzinfo=UTC)
+        )
 
     def close(self) -> None:
         self._engine.dispose()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import MlopsError, SettingsError
 from include.mlops.registry.connection import available, client
 from include.mlops.registry.model_format import MODEL_FILE
 from include.mlops.registry.run import Run
@@ -19,7 +22,17 @@ from include.mlops.registry.version import TRAINING_KEY, Version
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+PROBED = "doctor"
+"""The experiment, and the file, that a probe writes."""
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The server's version and its clock (UTC)."""
+
+    version: str
+    clock: datetime
 
 
 class Registry:
@@ -141,6 +154,33 @@ class Registry:
         """A file that the version's run logged."""
         with tempfile.TemporaryDirectory() as folder, available(self._url):
             return Path(self._client.download_artifacts(version.mlflow_run, name, folder)).read_bytes()
+
+    def probe(self) -> Probed:
+        """Write a run with a file, read it, and delete the run. Raises ServiceUnavailable, SettingsError."""
+        import mlflow
+        import requests
+
+        with available(self._url):
+            answer = requests.get(f"{self._url}/version", timeout=30)
+            answer.raise_for_status()
+        found, ours = answer.text.strip(), mlflow.__version__
+        if found.split(".")[:2] != ours.split(".")[:2]:
+            raise SettingsError(
+                f"expected MLflow {ours} at {self._url} (MLOPS_MLFLOW_URL), found {found}; start a server of that "
+                "version, or install the mlflow of the server's"
+            )
+        try:
+            run = self.begin(PROBED, "doctor", {}, {})
+            run.log_files({PROBED: b"written by the doctor"})
+            with tempfile.TemporaryDirectory() as folder, available(self._url):
+                self._client.download_artifacts(run.run_id, PROBED, folder)
+                self._client.delete_run(run.run_id)
+        except (mlflow.exceptions.MlflowException, requests.exceptions.HTTPError) as error:
+            raise SettingsError(
+                f"expected MLflow at {self._url} to keep a run and a file, found: {str(error)[:300]}; look at its "
+                "artifact store, and whether this user may write to it"
+            ) from error
+        return Probed(found, parsedate_to_datetime(answer.headers["Date"]))
 
     def run_url(self, version: Version) -> str:
         with available(self._url):
