@@ -28,6 +28,9 @@ _OPENED = (
 )  # fmt: skip
 
 
+_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+
 @dataclass(frozen=True)
 class ConnectServer:
     """What it takes to start one: the command line, what it adds to the environment, and where it runs."""
@@ -41,45 +44,50 @@ def connect_server(settings: Settings, java: Path, jars: Sequence[Path]) -> Conn
     """The server for `settings`. Writes its configuration under `settings.state`: it may hold a password, which a
     command line would show to everyone on the machine. Raises SettingsError for a catalog that Spark cannot use.
     """
-    home = _spark_home()
     directory = settings.state / "spark"
     temporary = directory / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     configuration = directory / "connect-server.conf"
     write_private(configuration, _properties(spark_configuration(settings, jars)))
-    command = (
+    submitted = ("--properties-file", str(configuration), "--class", _SERVER, "spark-internal")
+    command = java_command(java, settings.spark_memory, temporary, "org.apache.spark.deploy.SparkSubmit", *submitted)
+    return ConnectServer(command, spark_environment(), directory)
+
+
+def java_command(java: Path, memory: str, temporary: Path, main: str, *arguments: str) -> tuple[str, ...]:
+    """The command line of one of Spark's programs, such as `org.apache.spark.deploy.master.Master`."""
+    return (
         str(java),
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
         "-Djdk.reflect.useDirectMethodHandle=false",
         "-Dio.netty.tryReflectionSetAccessible=true",
         f"-Djava.io.tmpdir={temporary}",
-        f"-Xmx{settings.spark_memory}",
+        f"-Xmx{memory}",
         "-Xss4m",  # plans of many derived columns recurse deeply
         "-XX:-UsePerfData",  # leaves files behind in /tmp
         "-XX:+ExitOnOutOfMemoryError",
         "-cp",
-        f"{home}/jars/*",
-        "org.apache.spark.deploy.SparkSubmit",
-        "--properties-file",
-        str(configuration),
-        "--class",
-        "org.apache.spark.sql.connect.service.SparkConnectServer",
-        "spark-internal",
+        f"{_spark_home()}/jars/*",
+        main,
+        *arguments,
     )
-    environment = {
-        "SPARK_HOME": str(home),
+
+
+def spark_environment() -> dict[str, str]:
+    """What Spark's programs on this machine see."""
+    return {
+        "SPARK_HOME": str(_spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
-    return ConnectServer(command, environment, directory)
 
 
 def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, str]:
     """Spark's settings for a server on this machine; pyiceberg reads and writes the same catalog beside it."""
     catalog = f"spark.sql.catalog.{CATALOG}"
     return {
-        "spark.master": "local[*]",
+        "spark.master": settings.spark_master,
         "spark.app.name": "mlops",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(settings.spark_port),
