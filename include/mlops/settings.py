@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=5000, ge=1, le=65535)  # the three ports of the local stack
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535)
+    mlflow_store_url: SecretStr = SecretStr("")  # where the MLflow server that we start keeps runs; default: sqlite
+    mlflow_artifacts_url: str = ""  # and files; default: the state folder
     mlflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('mlflow_port', 5000)}")
     airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
@@ -81,6 +83,11 @@ class Settings(BaseSettings):
     @cached_property
     def warehouse(self) -> str:
         return self.warehouse_url or (self.state / "lake" / "warehouse").as_uri()
+
+    @property
+    def s3_endpoint(self) -> str:
+        """Of an S3 that is not Amazon's, from the variables that AWS's own clients read; else empty."""
+        return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
     @cached_property
     def catalog(self) -> str:

@@ -9,12 +9,18 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
+_SCHEMES = {"s3a": "s3", "s3n": "s3"}  # Hadoop's names for the same
+
 
 def file_system(url: str) -> tuple[fs.FileSystem, str]:
-    """That of a local path or of an address such as `s3://`, and the path on it. Raises what Arrow raises."""
+    """That of a local path or of an address such as `s3://`, and the path on it.
+
+    Raises what Arrow raises: pa.ArrowInvalid for an address that is none, OSError.
+    """
     if "://" not in url:
         return fs.LocalFileSystem(), url
-    filesystem, path = fs.FileSystem.from_uri(url)
+    scheme, rest = url.split("://", 1)
+    filesystem, path = fs.FileSystem.from_uri(f"{_SCHEMES.get(scheme, scheme)}://{rest}")
     return filesystem, path
 
 

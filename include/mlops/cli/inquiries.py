@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor() -> None:
-    """Check all that the settings name: does it answer, in the right version, and take what is written to it?"""
+    """Check the services of the settings: do they answer, in the right version, and take what is written to them?"""
     with platform() as rooms:
         from include.mlops.steps.doctor import examine
 

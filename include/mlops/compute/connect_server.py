@@ -7,7 +7,6 @@ Launched as plain `java ... SparkSubmit`: the pip package of Spark 4.1 has no st
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,7 +108,7 @@ def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, s
         f"{catalog}.cache-enabled": "false",  # pyiceberg commits too: a cached table would be a stale one
         f"{catalog}.warehouse": settings.warehouse,
         **{f"{catalog}.{key}": value for key, value in jdbc_properties(settings.catalog).items()},
-        **{f"{catalog}.{key}": value for key, value in _file_io(settings.warehouse).items()},
+        **{f"{catalog}.{key}": value for key, value in _file_io(settings).items()},
     }
 
 
@@ -124,12 +123,12 @@ def jdbc_properties(url: str) -> dict[str, str]:
     return {"uri": address.url} | {f"jdbc.{key}": value for key, value in address.login.items()}
 
 
-def _file_io(warehouse: str) -> dict[str, str]:
-    if not warehouse.startswith(("s3://", "s3a://")):
+def _file_io(settings: Settings) -> dict[str, str]:
+    if not settings.warehouse.startswith(("s3://", "s3a://")):
         return {}
     found = {"io-impl": "org.apache.iceberg.aws.s3.S3FileIO"}
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        found |= {"s3.endpoint": endpoint, "s3.path-style-access": "true"}
+    if settings.s3_endpoint:
+        found |= {"s3.endpoint": settings.s3_endpoint, "s3.path-style-access": "true"}
     return found
 
 

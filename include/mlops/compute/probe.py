@@ -28,14 +28,15 @@ def version(spark: SparkSession, settings: Settings) -> str:
 def writes(spark: SparkSession, table: str, ds: date) -> datetime:
     """Read and add to a table of the lake with one row of the day. Returns the server's clock (UTC).
 
-    Raises SettingsError where it does not know the table that we made: its catalog `lake` is another one.
+    Raises SettingsError where it does not know the table that we made: its catalog `lake` is another one; and what
+    Spark raises.
     """
-    from pyspark.errors import PySparkException
+    from pyspark.errors import AnalysisException
 
     try:
         (row,) = spark.sql(f"select count(*), unix_micros(current_timestamp()) from lake.{table}").collect()  # noqa: S608
         spark.sql(f"insert into lake.{table} values ('b', date'{ds}')")  # noqa: S608
-    except PySparkException as error:
+    except AnalysisException as error:
         raise SettingsError(
             f"expected Spark to read and write {table}, which was made in the lake's catalog, found: "
             f"{str(error).splitlines()[0][:300]}; give the server the catalog `lake` of MLOPS_CATALOG_URL and "

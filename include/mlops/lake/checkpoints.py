@@ -1,15 +1,18 @@
-"""Checkpoints of a training, beside the lake's tables: tasks and Spark's executors alike reach that place."""
+"""Checkpoints of a training, beside the lake's tables: tasks write there, and so do Spark's executors.
+
+They save time and nothing else: a store that does not take or give one is logged, and the training goes on.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyarrow import fs
 
-from include.mlops.errors import ServiceUnavailable
 from include.mlops.stored_files import file_system, remove_folder, write_whole
 
 log = logging.getLogger(__name__)
@@ -28,42 +31,42 @@ class StoredCheckpoints:
         return cls(f"{warehouse.rstrip('/')}/{_FOLDER}/{model}/{training_key}", every)
 
     def left(self) -> Iterator[bytes]:
-        """What earlier boostings left, newest first. Raises ServiceUnavailable."""
-        for name in sorted(self._names(), reverse=True):
-            filesystem, folder = file_system(self.folder)
-            try:
+        """What earlier boostings left, newest first."""
+        names: list[str] = []
+        with self._at_best("read"):
+            names = sorted(self._names(), reverse=True)
+        for name in names:
+            content = b""
+            with self._at_best("read"):
+                filesystem, folder = file_system(self.folder)
                 with filesystem.open_input_file(f"{folder}/{name}") as file:
-                    yield file.read()
-            except OSError as error:
-                raise self._unavailable(error) from error
+                    content = file.read()
+            if content:
+                yield content
 
     def keep(self, number: int, content: bytes) -> None:
-        """Keep the state after round `number`; older ones go only after that. Raises ServiceUnavailable."""
+        """Keep the state after round `number`; older ones go only after that."""
         newest = f"{number:06d}{_SUFFIX}"
-        try:
+        with self._at_best("kept"):
             write_whole(f"{self.folder}/{newest}", content)
-        except OSError as error:
-            raise self._unavailable(error) from error
-        filesystem, folder = file_system(self.folder)
-        for name in self._names():
-            if name < newest:
-                with suppress(FileNotFoundError):
+            filesystem, folder = file_system(self.folder)
+            for name in self._names():
+                if name < newest:
                     filesystem.delete_file(f"{folder}/{name}")
 
     def sweep(self) -> None:
-        """Delete them all: the version is registered. A store that does not let us keeps a file too many."""
-        try:
+        """Delete them all: the version is registered."""
+        with self._at_best("deleted"):
             remove_folder(self.folder)
-        except OSError as error:
-            log.warning("the checkpoints in %s could not be deleted: %s", self.folder, error)
 
     def _names(self) -> list[str]:
         filesystem, folder = file_system(self.folder)
-        try:
-            found = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-        except OSError as error:
-            raise self._unavailable(error) from error
+        found = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
         return [one.base_name for one in found if one.type == fs.FileType.File and one.base_name.endswith(_SUFFIX)]
 
-    def _unavailable(self, error: OSError) -> ServiceUnavailable:
-        return ServiceUnavailable(f"the lake's store did not take or give a checkpoint in {self.folder}: {error}")
+    @contextmanager
+    def _at_best(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid) as error:
+            log.warning("a checkpoint in %s could not be %s: %s", self.folder, done, error)

@@ -17,7 +17,6 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
-from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
 from sqlalchemy import make_url
@@ -48,7 +47,7 @@ class Lake:
         if database.get_backend_name() == "sqlite" and database.database:
             Path(database.database).parent.mkdir(parents=True, exist_ok=True)
         with available():
-            return SqlCatalog(CATALOG, uri=self._settings.catalog, warehouse=self._settings.warehouse)
+            return SqlCatalog(CATALOG, **_properties(self._settings))
 
     def table(self, name: str) -> Table:
         """Raises MlopsError where there is no such table."""
@@ -101,6 +100,8 @@ class Lake:
         """Rows of those days as record batches, in no particular order, texts dictionary-encoded; at least one batch,
         perhaps without rows.
         """
+        from pyiceberg.io.pyarrow import schema_to_pyarrow
+
         with available():
             selected = tuple(columns) if columns else ("*",)
             scan = self.table(name).scan(_between(interval), selected_fields=selected, snapshot_id=snapshot_id)
@@ -153,8 +154,18 @@ class Lake:
         return snapshot
 
 
+def _properties(settings: Settings) -> dict[str, str]:
+    """pyiceberg's own; it does not read the variable that names another endpoint of S3, as Arrow and Java do."""
+    found = {"uri": settings.catalog, "warehouse": settings.warehouse}
+    return {**found, "s3.endpoint": settings.s3_endpoint} if settings.s3_endpoint else found
+
+
 def _streamed(scan: DataScan) -> Iterator[pa.RecordBatch]:
-    """A batch at a time; pyiceberg's own reader (0.12) holds every file of a scan before it gives the first one."""
+    """File by file, with Arrow's look-ahead of some batches; pyiceberg's own reader (0.12) holds every file of a scan
+    before it gives the first batch.
+    """
+    from pyiceberg.io.pyarrow import ArrowScan  # it loads pandas, which looking for partitions does not need
+
     texts = tuple(f.name for f in scan.projection().fields if isinstance(f.field_type, StringType))
     arrow = ArrowScan(
         scan.table_metadata,

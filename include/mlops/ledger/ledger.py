@@ -13,9 +13,25 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, String, column, create_engine, event, func, make_url, select, table, update
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+    column,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    table,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.ledger.exports import Exports
@@ -33,7 +49,10 @@ SQLITE_TIMEOUT = 30.0  # seconds to wait for another writer; `?timeout=` in the 
 
 @dataclass(frozen=True)
 class Probed:
-    """What stands behind an address, which shows no password; `clock` is the server's, in UTC."""
+    """What stands behind an address, which shows no password; `clock` is the server's, in UTC.
+
+    `revision` is that of the schema, empty where there is none yet.
+    """
 
     place: str
     revision: str
@@ -67,11 +86,7 @@ class Ledger:
         found = self._revision()
         if found == HEAD:
             return
-        if found is not None and found > HEAD:
-            raise SettingsError(
-                f"expected the ledger at {self._engine.url!r} at revision {HEAD} or before, found {found}, which a "
-                "newer version of this code made; run that version, or name another ledger in MLOPS_LEDGER_URL"
-            )
+        _require_known(self._engine.url, found)
         from alembic import command  # takes longer to import than all else that a task does here
         from alembic.config import Config
 
@@ -92,16 +107,22 @@ class Ledger:
             return None
 
     def probe(self) -> Probed:
-        """Bring the schema up to date and write what is there already. Raises ServiceUnavailable, SettingsError."""
-        self.migrate()
-        revision = column("version_num", String)
-        with self.begin() as connection:
-            connection.execute(update(table("alembic_version", revision)).values(version_num=revision))
-            now = connection.execute(select(func.current_timestamp())).scalar_one()
+        """Make a table and take that back: the schema stays as it is. Raises ServiceUnavailable, SettingsError."""
+        found = self._revision()
+        _require_known(self._engine.url, found)
+        try:
+            with self.begin() as connection:
+                now = connection.execute(select(func.current_timestamp())).scalar_one()
+                Table(f"mlops_doctor_{uuid4().hex[:12]}", MetaData(), Column("one", Integer)).create(connection)
+                connection.rollback()
+        except DBAPIError as error:
+            raise SettingsError(
+                f"expected the ledger at {self._engine.url!r} (MLOPS_LEDGER_URL) to take a table, found: {error.orig}; "
+                "give this user the right to make and change tables there"
+            ) from error
         clock = now if isinstance(now, datetime) else datetime.fromisoformat(now)
-        return Probed(
-            repr(self._engine.url), HEAD, clock.astimezone(UTC) if clock.tzinfo else clock.replace(tzinfo=UTC)
-        )
+        clock = clock.astimezone(UTC) if clock.tzinfo else clock.replace(tzinfo=UTC)
+        return Probed(repr(self._engine.url), found or "", clock)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -138,7 +159,17 @@ class Ledger:
                 ) from error
             if isinstance(error, ProgrammingError):
                 raise
-            raise ServiceUnavailable(f"the ledger at {self._engine.url!r} did not answer: {error.orig}") from error
+            raise ServiceUnavailable(
+                f"the ledger at {self._engine.url!r} (MLOPS_LEDGER_URL) did not answer: {error.orig}"
+            ) from error
+
+
+def _require_known(url: URL, revision: str | None) -> None:
+    if revision is not None and revision > HEAD:
+        raise SettingsError(
+            f"expected the ledger at {url!r} at revision {HEAD} or before, found {revision}, which a newer version of "
+            "this code made; run that version, or name another ledger in MLOPS_LEDGER_URL"
+        )
 
 
 def _engine(url: str) -> Engine:

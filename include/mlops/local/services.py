@@ -56,8 +56,8 @@ def spark_answers(address: str) -> bool:
 
 
 def mlflow_service(settings: Settings) -> Service:
-    """An MLflow server on `settings.mlflow_port`, its runs in sqlite and its artifacts in files, both under the state
-    folder; clients need no access to either.
+    """An MLflow server on `settings.mlflow_port`; by default its runs are in sqlite and its artifacts in files, both
+    under the state folder. Clients need no access to either.
     """
     home = settings.state / "mlflow"
     home.mkdir(parents=True, exist_ok=True)
@@ -66,8 +66,11 @@ def mlflow_service(settings: Settings) -> Service:
     command = (
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
-        *("--serve-artifacts", "--artifacts-destination", (home / "artifacts").as_uri()),
+        *(
+            "--serve-artifacts",
+            "--artifacts-destination",
+            settings.mlflow_artifacts_url or (home / "artifacts").as_uri(),
+        ),
         # Refuses web pages of other sites that point their own host name at this machine.
         *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
         *("--cors-allowed-origins", f"{address},http://localhost:{port}"),
@@ -76,7 +79,13 @@ def mlflow_service(settings: Settings) -> Service:
         name="mlflow",
         command=command,
         # Its job workers serve features that nothing here uses and cost three processes.
-        environment={**NO_TELEMETRY, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        environment={
+            **NO_TELEMETRY,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            # A password on a command line is everybody's.
+            "MLFLOW_BACKEND_STORE_URI": settings.mlflow_store_url.get_secret_value()
+            or f"sqlite:///{home / 'mlflow.db'}",
+        },
         directory=home,
         answers=lambda: mlflow_answers(address),
         address=address,

@@ -6,8 +6,8 @@ import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,31 +156,42 @@ class Registry:
             return Path(self._client.download_artifacts(version.mlflow_run, name, folder)).read_bytes()
 
     def probe(self) -> Probed:
-        """Write a run with a file, read it, and delete the run. Raises ServiceUnavailable, SettingsError."""
-        import mlflow
-        import requests
+        """Write a run with a file, read it, and delete the run, of which MLflow keeps a trace among the deleted ones.
 
-        with available(self._url):
-            answer = requests.get(f"{self._url}/version", timeout=30)
-            answer.raise_for_status()
-        found, ours = answer.text.strip(), mlflow.__version__
-        if found.split(".")[:2] != ours.split(".")[:2]:
-            raise SettingsError(
-                f"expected MLflow {ours} at {self._url} (MLOPS_MLFLOW_URL), found {found}; start a server of that "
-                "version, or install the mlflow of the server's"
-            )
+        Raises ServiceUnavailable, SettingsError.
+        """
+        from mlflow import __version__ as ours
+        from mlflow.exceptions import MlflowException
+        from mlflow.utils.rest_utils import http_request
+        from requests.exceptions import HTTPError
+
+        credentials = self._client._tracking_client.store.get_host_creds()  # noqa: SLF001 - as its own requests do
         try:
-            run = self.begin(PROBED, "doctor", {}, {})
-            run.log_files({PROBED: b"written by the doctor"})
-            with tempfile.TemporaryDirectory() as folder, available(self._url):
-                self._client.download_artifacts(run.run_id, PROBED, folder)
-                self._client.delete_run(run.run_id)
-        except (mlflow.exceptions.MlflowException, requests.exceptions.HTTPError) as error:
+            with available(self._url):
+                answer = http_request(credentials, "/version", "GET")  # type: ignore[no-untyped-call]
+                answer.raise_for_status()
+                found = answer.text.strip()
+                if found.split(".")[:2] != ours.split(".")[:2]:
+                    raise SettingsError(
+                        f"expected MLflow {ours} at {self._url} (MLOPS_MLFLOW_URL), found {found[:40]!r}; start a "
+                        "server of that version, or install the mlflow of the server's"
+                    )
+                self._probe_run()
+        except (MlflowException, HTTPError) as error:
             raise SettingsError(
-                f"expected MLflow at {self._url} to keep a run and a file, found: {str(error)[:300]}; look at its "
-                "artifact store, and whether this user may write to it"
+                f"expected MLflow at {self._url} (MLOPS_MLFLOW_URL) to keep a run and a file, found: "
+                f"{str(error)[:300]}; is the address MLflow's, and may this user write there and to its artifacts?"
             ) from error
-        return Probed(found, parsedate_to_datetime(answer.headers["Date"]))
+        return Probed(found, parsedate_to_datetime(answer.headers.get("Date") or format_datetime(datetime.now(UTC))))
+
+    def _probe_run(self) -> None:
+        run = self.begin(PROBED, PROBED, {}, {})
+        try:
+            run.log_files({PROBED: b"written by the doctor"})
+            with tempfile.TemporaryDirectory() as folder:
+                self._client.download_artifacts(run.run_id, PROBED, folder)
+        finally:
+            self._client.delete_run(run.run_id)
 
     def run_url(self, version: Version) -> str:
         with available(self._url):

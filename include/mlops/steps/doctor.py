@@ -1,12 +1,17 @@
-"""Doctor: whether all that the settings name answers, in the right version, and takes what steps will write to it."""
+"""Doctor: whether the services of the settings answer, in the right version, and take what steps will write to them.
+
+Databases that feature groups read and exports write are not looked at: a run names them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from include.mlops.errors import MlopsError, SettingsError
+from include.mlops.ledger.ledger import HEAD, Ledger
 from include.mlops.steps.platform import Platform
 
 SKEW = timedelta(seconds=60)
@@ -22,12 +27,14 @@ class Check:
 
 
 def examine(platform: Platform) -> Iterator[Check]:
-    """One check after another, so that a person sees them come. Nothing stays behind of what they write."""
+    """One check after another, so that a person sees them come. What they write to a service, they delete there."""
     for name, look in CHECKS.items():
         try:
             yield Check(name, look(platform))
         except MlopsError as error:
             yield Check(name, "", error.line())
+        except Exception as error:  # noqa: BLE001 - a fault that nobody thought of is a finding, too
+            yield Check(name, "", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
 
 
 def _specifications(platform: Platform) -> str:
@@ -41,9 +48,12 @@ def _specifications(platform: Platform) -> str:
 
 
 def _ledger(platform: Platform) -> str:
-    found = platform.ledger.probe()
+    with closing(Ledger(platform.settings.ledger)) as ledger:  # the platform's own would be brought up to date
+        found = ledger.probe()
     _require_clock("the ledger", found.clock)
-    return f"{found.place}, schema {found.revision}, takes writes"
+    schema = f"schema {found.revision}" if found.revision else "no schema yet"
+    coming = "" if found.revision == HEAD else f", which the next task brings to {HEAD}"
+    return f"{found.place}, {schema}{coming}, takes tables"
 
 
 def _landing(platform: Platform) -> str:
@@ -69,10 +79,12 @@ def _lake(platform: Platform) -> str:
 def _spark(platform: Platform) -> str:
     from include.mlops.compute.probe import version, writes
     from include.mlops.lake.probe import DAY, probe
+    from include.mlops.steps.spark_failures import spark_failures
 
-    found = version(platform.spark, platform.settings)
-    with probe(platform.lake, platform.settings) as table:
-        _require_clock("Spark", writes(platform.spark, table, DAY))
+    with spark_failures("looking at Spark", "look at the server's log"):
+        found = version(platform.spark, platform.settings)
+        with probe(platform.lake, platform.settings) as table:
+            _require_clock("Spark", writes(platform.spark, table, DAY))
     return f"{platform.settings.spark_remote}, Spark {found}, writes to the same lake"
 
 

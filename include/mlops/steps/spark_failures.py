@@ -12,6 +12,13 @@ from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from include.mlops.errors import MlopsError, ServiceUnavailable
 
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_DIED = (
+    "Python worker exited unexpectedly",
+    "Python worker connection is lost",
+    "ExecutorLostFailure",
+    "executor lost",
+)
+"""What the message of a failed job holds where a process that carried rows was lost, not where it refused them."""
 _LOST_SESSION = "INVALID_HANDLE."  # the server was started again, and knows neither this session nor its operation
 
 
@@ -28,6 +35,8 @@ def spark_failures(doing: str, remedy: str) -> Iterator[None]:
 
 
 def _lost(error: Exception) -> bool:
+    if any(words in str(error) for words in _DIED):
+        return True
     if isinstance(error, SparkConnectGrpcException):
         return error.getGrpcStatusCode() in _GONE or (error.getCondition() or "").startswith(_LOST_SESSION)
     return isinstance(error, grpc.RpcError)

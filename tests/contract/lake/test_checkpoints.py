@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from include.mlops.errors import ServiceUnavailable
 from include.mlops.lake.checkpoints import StoredCheckpoints
+from include.mlops.local.ports import free_port
 
 
 @pytest.fixture(params=[Path.as_uri, str], ids=["address", "path"])
@@ -45,9 +45,17 @@ def test_half_a_file_is_never_one_and_sweeping_leaves_nothing(stored: StoredChec
     assert not file.parent.exists()
 
 
-def test_a_store_that_takes_nothing_is_a_service_that_is_down(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("warehouse", ["{here}", "s3a://no-such-bucket.example/lake", "what://is/this"])
+def test_a_store_that_takes_nothing_costs_a_checkpoint_and_not_the_training(
+    warehouse: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for name, value in {"ENDPOINT_URL": nobody, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
     caplog.set_level(logging.WARNING)
     (tmp_path / "checkpoints").write_text("no folder")
-    stored = StoredCheckpoints.of(str(tmp_path), "late", "key", 5)
-    with pytest.raises(ServiceUnavailable, match="checkpoints/late/key"):
-        stored.keep(5, b"five")
+    stored = StoredCheckpoints.of(warehouse.format(here=tmp_path), "late", "key", 5)
+    stored.keep(5, b"five")
+    assert list(stored.left()) == []
+    stored.sweep()
+    assert "checkpoints/late/key could not be kept" in caplog.text

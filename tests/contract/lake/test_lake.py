@@ -124,8 +124,8 @@ def test_a_catalog_that_does_not_answer_is_worth_trying_again(lake: Lake, settin
 
 
 def test_batches_come_one_after_another_and_never_hold_all_days_at_once(lake: Lake) -> None:
-    many, name = 200_000, "features.wide"
-    days = [date(2013, 4, number) for number in range(1, 9)]
+    many, name = 100_000, "features.wide"
+    days = [date(2013, 4, number) for number in range(1, 21)]
     random = np.random.default_rng(7)
     lake.create(name, {"one": "double", "two": "double", "ds": "date"})
     for ds in days:
@@ -135,4 +135,4 @@ def test_batches_come_one_after_another_and_never_hold_all_days_at_once(lake: La
     for batch in lake.batches(name, Interval(days[0], days[-1])):
         most, rows = max(most, pa.total_allocated_bytes() - before), rows + batch.num_rows
     assert rows == len(days) * many
-    assert most < rows * 20 / 3, f"{most:,} bytes of {rows * 20:,} were held at once"
+    assert most < rows * 20 / 2, f"{most:,} bytes of {rows * 20:,} were held at once"

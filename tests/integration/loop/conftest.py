@@ -1,4 +1,7 @@
-"""The loop through Airflow itself: the demo's history, first versions and first nights, played once for this folder."""
+"""The loop through Airflow itself: the demo's history, first versions and first nights, played once for this folder.
+
+Files run in the order of their names: `test_nights` looks at what the nights left before others make some of it again.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -32,16 +32,15 @@ def searched(
     planned: Plan,
     parts: Parts,
     run: Run,
-    earlier: Sequence[str],
     progress: Callable[[int, int, Mapping[str, float]], None] | None,
 ) -> Plan:
-    """The plan with the parameters that a search found. Trials of `earlier` runs, which were killed, are not repeated.
+    """The plan with the parameters that a search found. Trials of runs that were killed are not repeated.
 
     Raises TrainingFailed, ServiceUnavailable.
     """
     asked, metric, rounds = model.training.search, model.search_metric, planned.recipe.rounds
     assert asked is not None
-    told = platform.registry.trials(run, model.name, earlier)
+    told = platform.registry.trials(run, model.name, platform.registry.unfinished(model.name, planned.key))
     over = told.concluded()
     trials = [Trial.from_dict(values) for values in told.adopt()]
     if trials:

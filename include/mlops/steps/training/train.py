@@ -64,12 +64,11 @@ def train(
     if done:
         log.info("%s as of %s was trained before: v%d", model.name, as_of, done.number)
         platform.registry.close(done)
-        _checkpoints(platform, model, planned).sweep()
         _challenge(platform, done)
+        _checkpoints(platform, model, planned).sweep()
         return _trained(platform, done, reused=True)
     for lost in platform.registry.abandon(model.name, planned.key):
         log.warning("%s as of %s: the run %s was left unfinished and is marked killed", model.name, as_of, lost)
-    earlier = platform.registry.unfinished(model.name, planned.key)
     parts = Parts.read(platform.lake, planned.source, planned.recipe.columns, planned.share)
     tags = told.run_tags(planned, as_of, run_id, airflow_run_url)
     run = platform.registry.begin(model.name, f"{model.name} as of {as_of}", told.parameters(model), tags)
@@ -77,14 +76,14 @@ def train(
         if model.training.search:
             from include.mlops.steps.training.searching import searched  # Optuna takes its time to import
 
-            planned = searched(platform, model, planned, parts, run, earlier, progress)
+            planned = searched(platform, model, planned, parts, run, progress)
         version = _fit_and_register(platform, model, as_of, planned, parts, run, progress)
     except BaseException:
         with suppress(ServiceUnavailable):
             run.fail()
         raise
-    _checkpoints(platform, model, planned).sweep()
     _challenge(platform, version)
+    _checkpoints(platform, model, planned).sweep()
     return _trained(platform, version, reused=False)
 
 
