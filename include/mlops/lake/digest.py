@@ -61,7 +61,10 @@ def _bits(values: pa.Array) -> Hashes:
     kind = values.type
     if arrow.is_string(kind) or arrow.is_large_string(kind):
         return _bits(values.dictionary_encode())
-    if arrow.is_dictionary(kind):  # each text is hashed once
+    if arrow.is_dictionary(kind):
+        if len(values.dictionary) > len(values):  # Parquet gives each batch the dictionary of its whole row group
+            values = values.dictionary_decode().dictionary_encode()
+        # Each text is hashed once.
         texts = np.array([_NOTHING, *(_of((text or "").encode()) for text in values.dictionary.to_pylist())], np.uint64)
         found: Hashes = texts[pc.fill_null(values.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False) + 1]
         return found

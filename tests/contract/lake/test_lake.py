@@ -136,3 +136,10 @@ def test_batches_come_one_after_another_and_never_hold_all_days_at_once(lake: La
         most, rows = max(most, pa.total_allocated_bytes() - before), rows + batch.num_rows
     assert rows == len(days) * many
     assert most < rows * 20 / 2, f"{most:,} bytes of {rows * 20:,} were held at once"
+
+
+def test_another_s3_than_amazons_is_told_to_pyiceberg(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Settings(**{**settings.model_dump(), "warehouse_url": "s3://bucket/lake"})
+    assert "s3.endpoint" not in Lake(elsewhere).catalog.properties
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    assert Lake(elsewhere).catalog.properties["s3.endpoint"] == "http://127.0.0.1:9000"
