@@ -12,7 +12,11 @@ from include.mlops.local.ports import free_port
 from include.mlops.local.services import mlflow_service, spark_service
 from include.mlops.local.supervisor import Service, Supervisor
 from include.mlops.settings import Settings
+from tests.cluster import cluster
 from tests.postgres import postgres_server
+
+ON_CLUSTER = os.environ.get("MLOPS_TEST_TOPOLOGY") == "cluster"
+"""Whether the servers that tests share are those of `tests/cluster.py`; else Spark, MLflow, sqlite and files here."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,8 +38,17 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def spark_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def cluster_of_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def spark_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A Spark Connect server for the whole run; the settings say where it, its catalog and its warehouse are."""
+    if ON_CLUSTER:
+        yield request.getfixturevalue("cluster_of_servers")
+        return
     shared = Settings(state=tmp_path_factory.mktemp("spark"), spark_port=free_port())
     yield from _served(shared, spark_service)
 
@@ -58,8 +71,11 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def mlflow_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """An MLflow server for the whole run; its address is `mlflow_url` of the settings."""
+    if ON_CLUSTER:
+        yield request.getfixturevalue("cluster_of_servers")
+        return
     shared = Settings(state=tmp_path_factory.mktemp("mlflow"), mlflow_port=free_port())
     yield from _served(shared, mlflow_service)
 

@@ -77,6 +77,7 @@ def spark_environment() -> dict[str, str]:
     return {
         "SPARK_HOME": str(_spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_SCALA_VERSION": "2.13",  # or a worker looks for it in folders that the pip package lacks
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }

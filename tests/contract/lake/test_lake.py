@@ -140,6 +140,8 @@ def test_batches_come_one_after_another_and_never_hold_all_days_at_once(lake: La
 
 def test_another_s3_than_amazons_is_told_to_pyiceberg(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = Settings(**{**settings.model_dump(), "warehouse_url": "s3://bucket/lake"})
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
     assert "s3.endpoint" not in Lake(elsewhere).catalog.properties
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
     assert Lake(elsewhere).catalog.properties["s3.endpoint"] == "http://127.0.0.1:9000"

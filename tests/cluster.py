@@ -1,0 +1,140 @@
+"""The topology of a cluster without containers: Postgres, an S3 server, Spark's master with two workers and a Connect
+server on it, and MLflow on Postgres and S3. Every process is real, on this machine, on a free port.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from include.mlops.compute.connect_server import java_command, spark_environment
+from include.mlops.compute.java import find_java
+from include.mlops.local.ports import free_port
+from include.mlops.local.services import mlflow_service, spark_service
+from include.mlops.local.supervisor import Service, Supervisor
+from include.mlops.settings import ROOT, Settings
+from tests.postgres import database_of_its_own, postgres_server
+
+REGION, BUCKETS, WORKERS = "us-east-1", ("lake", "landing", "mlflow"), 2
+GATEWAY = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+
+
+@contextmanager
+def cluster(home: Path) -> Iterator[Settings]:
+    """Settings that name all of it; the keys of its S3 are in the environment of this process meanwhile."""
+    endpoint, master = f"http://127.0.0.1:{free_port()}", f"spark://127.0.0.1:{free_port()}"
+    with ExitStack() as opened:
+        postgres = opened.enter_context(postgres_server())
+        catalog, ledger, runs = (opened.enter_context(database_of_its_own(postgres)) for _ in range(3))
+        opened.enter_context(_environment(_keys(endpoint)))
+        supervisor = opened.enter_context(Supervisor(home / "logs"))
+        settings = Settings(
+            state=home,
+            catalog_url=catalog,
+            ledger_url=ledger,
+            warehouse_url="s3://lake/warehouse",
+            landing_url="s3://landing",
+            spark_master=master,
+            spark_memory="1g",
+            spark_port=free_port(),
+            mlflow_port=free_port(),
+            mlflow_store_url=runs,
+            mlflow_artifacts_url="s3://mlflow/artifacts",
+        )
+        started = (_object_store(home / "s3", endpoint), _spark_master(home, master), mlflow_service(settings))
+        for service in started:
+            supervisor.start(service)
+        supervisor.wait_until_up()
+        for number in range(WORKERS):
+            supervisor.start(_spark_worker(home / f"worker-{number}", master))
+        supervisor.start(spark_service(settings))
+        supervisor.wait_until_up()
+        yield settings
+
+
+def _keys(endpoint: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "mlops",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _object_store(home: Path, endpoint: str) -> Service:
+    for bucket in BUCKETS:
+        (home / "buckets" / bucket).mkdir(parents=True)
+    (home / "meta").mkdir()
+    command = (str(_gateway()), "--port", endpoint.removeprefix("http://"), "--region", REGION, "--quiet")
+    place = ("posix", "--sidecar", str(home / "meta"), str(home / "buckets"))
+    keys = {"ROOT_ACCESS_KEY": os.environ["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": os.environ["AWS_SECRET_ACCESS_KEY"]}
+    return Service("s3", (*command, *place), lambda: _refuses(endpoint), endpoint, keys, home)
+
+
+def _gateway() -> Path:
+    """The S3 server, built once by Go. Skips where there is no Go."""
+    program = ROOT / ".jars" / "versitygw"
+    if not program.exists():
+        if not shutil.which("go"):
+            pytest.skip("Go is not installed, which builds the S3 server")
+        environment = {**os.environ, "GOBIN": str(program.parent), "CGO_ENABLED": "0"}
+        subprocess.run(["go", "install", GATEWAY], check=True, env=environment, capture_output=True)
+    return program
+
+
+def _refuses(endpoint: str) -> bool:
+    """Up, and asks for a signature."""
+    try:
+        return httpx.get(endpoint, timeout=5).status_code == 403
+    except httpx.HTTPError:
+        return False
+
+
+def _spark_master(home: Path, address: str) -> Service:
+    host, port = address.removeprefix("spark://").split(":")
+    arguments = ("--host", host, "--port", port)
+    return _spark_program(home / "spark-master", "master.Master", address, *arguments)
+
+
+def _spark_worker(home: Path, master: str) -> Service:
+    arguments = ("--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "--work-dir", str(home), master)
+    return _spark_program(home, "worker.Worker", master, *arguments)
+
+
+def _spark_program(home: Path, main: str, address: str, *arguments: str) -> Service:
+    """One of Spark's own programs, up once its page answers."""
+    home.mkdir(parents=True)
+    page = free_port()
+    told = ("--webui-port", str(page), *arguments)
+    command = java_command(find_java(), "512m", home, f"org.apache.spark.deploy.{main}", *told)
+    return Service(home.name, command, lambda: _page(page), address, spark_environment(), home)
+
+
+def _page(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
