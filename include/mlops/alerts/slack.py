@@ -19,6 +19,7 @@ from include.mlops.errors import ServiceUnavailable, SettingsError
 if TYPE_CHECKING:
     from slack_sdk import WebClient
 
+_REMEDY = "give the token of a bot that may write messages"
 PASSING = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
     | {"team_added_to_org", "org_login_required", "ekm_access_denied", "accesslimited"}
@@ -99,14 +100,21 @@ class Slack:
             return f"{self.fault}: alerts wait in the outbox"
         try:
             answer = self._client().auth_test()
-            return f"{self._url}, as {answer['user']} of {answer['team']}"
         except SlackApiError as error:
-            raise SettingsError(
-                f"expected Slack to take MLOPS_SLACK_TOKEN, found {error.response.get('error')}; give the token of a "
-                "bot with the scope chat:write"
-            ) from None
+            failure = _failure(error.response.status_code, error.response.headers, error.response.data)
+            if isinstance(failure, Delayed):
+                raise ServiceUnavailable(failure.error) from None
+            raise SettingsError(f"MLOPS_SLACK_TOKEN: {failure.error}; {_REMEDY}") from None
         except Exception as error:
             raise ServiceUnavailable(f"Slack at {self._url} did not answer: {type(error).__name__}: {error}") from error
+        scopes = {name.lower(): value for name, value in answer.headers.items()}.get("x-oauth-scopes")
+        if scopes is not None and "chat:write" not in scopes.replace(" ", "").split(","):
+            raise SettingsError(
+                f"MLOPS_SLACK_TOKEN: expected the scope chat:write, found {scopes or 'none'}; {_REMEDY}"
+            )
+        return (
+            f"{self._url}, as {answer['user']} of {answer['team']}; whether its channel takes messages, an alert shows"
+        )
 
     def _client(self) -> WebClient:
         from slack_sdk import WebClient

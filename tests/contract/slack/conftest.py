@@ -45,6 +45,7 @@ class FakeSlack:
     requests: list[dict[str, Any]] = field(default_factory=list)
     taken: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
+    scopes: str = "chat:write,channels:read"
     lock: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
@@ -54,10 +55,13 @@ class FakeSlack:
             self.requests.append(body)
             if self.answers:
                 return self.answers.pop(0)
-            if path != "/api/chat.postMessage":
+            if path not in ("/api/chat.postMessage", "/api/auth.test"):
                 return "unknown_method"
             if token != f"Bearer {TOKEN}":
                 return "invalid_auth"
+            if path == "/api/auth.test":
+                who = json.dumps({"ok": True, "user": "mlops", "team": "Flights"}).encode()
+                return 200, {"X-OAuth-Scopes": self.scopes}, who
             channel = self.channels.get(body["channel"], body["channel"])
             if channel not in self.channels.values():
                 return "channel_not_found"
@@ -101,7 +105,7 @@ def handler(slack: FakeSlack) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"])).decode()
             sent_as = self.headers.get_content_type()
-            body = json.loads(raw) if sent_as == "application/json" else dict(parse_qsl(raw))
+            body = json.loads(raw or "{}") if sent_as == "application/json" else dict(parse_qsl(raw))
             answer = slack.answer(self.path, self.headers["Authorization"] or "", body)
             slack.asked.set()
             if answer == "hang":
