@@ -41,8 +41,7 @@ test: check ## Check everything and run all tests
 .PHONY: cluster-test
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)
 	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/contract/compute tests/contract/carriers \
-		tests/contract/lake tests/contract/registry tests/integration/ingest tests/integration/cli/test_doctor.py \
-		tests/integration/cluster
+		tests/contract/lake tests/contract/registry tests/integration/cli/test_doctor.py tests/integration/cluster
 
 .PHONY: test-fast
 test-fast: setup-dev ## Run the tests that take no Spark, MLflow, Airflow or browser
