@@ -1,8 +1,9 @@
-"""Airflow DAGs for all specifications: `bulk` and `deliver_alerts`."""
+"""Airflow DAGs for all specifications: `bulk`, `deliver_alerts` and `doctor`."""
 
 from include.mlops.orchestration.bulk_dag import bulk_dag
 from include.mlops.orchestration.defaults import specs
-from include.mlops.orchestration.operations_dags import outbox_dag
+from include.mlops.orchestration.operations_dags import doctor_dag, outbox_dag
 
 bulk_dag(specs())
 outbox_dag()
+doctor_dag()

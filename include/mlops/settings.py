@@ -9,13 +9,20 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.mlops.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
+CONNECTIONS = ("spark", "lake", "mlflow", "ledger", "slack")
+"""What an Airflow connection `mlops_<name>` can say instead of variables."""
+_CONNECTIONS = rf"^({'|'.join(CONNECTIONS)})(,({'|'.join(CONNECTIONS)}))*$|^$"
+S3 = ("s3://", "s3a://")
 _SOURCE_URL = re.compile(r"MLOPS_SOURCE_([A-Z0-9_]+)_URL")
 
 
@@ -33,8 +40,13 @@ class Settings(BaseSettings):
     state: Path = ROOT / ".state"
     landing_url: str = ""  # default: <state>/landing
     warehouse_url: str = ""  # default: <state>/lake/warehouse
-    catalog_url: str = ""  # default: sqlite under <state>/lake
-    ledger_url: str = ""  # default: sqlite under <state>
+    # Default: sqlite under <state>/lake. Or postgresql://, glue://[account], https:// of an Iceberg REST catalog, whose
+    # query names more of its properties: `https://host/catalog?warehouse=prod`.
+    catalog_url: SecretStr = SecretStr("")
+    catalog_credential: SecretStr = SecretStr("")  # client_id:client_secret for a REST catalog
+    s3_encryption: Literal["", "sse-s3", "sse-kms"] = ""  # what the warehouse's objects must bear
+    s3_kms_key: str = ""  # with sse-kms: the key's ARN, or an alias
+    ledger_url: SecretStr = SecretStr("")  # default: sqlite under <state>
     export_url: str = ""  # default: <state>/exports
     mlflow_port: int = Field(default=5000, ge=1, le=65535)  # the three ports of the local stack
     airflow_port: int = Field(default=8080, ge=1, le=65535)
@@ -44,6 +56,8 @@ class Settings(BaseSettings):
     mlflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('mlflow_port', 5000)}")
     airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
+    spark_token: SecretStr = SecretStr("")  # what its clients must show; sent in clear unless there is TLS
+    spark_tls: bool = False  # the Spark server is reached by TLS; GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names a private CA
     spark_master: str = "local[*]"  # what the Spark server that we start computes on; spark://host:port
     spark_memory: str = Field(default="3g", pattern=r"^\d+[kmg]$")  # heap of the local Spark server
     spark_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)  # task slots that a training may take
@@ -52,7 +66,10 @@ class Settings(BaseSettings):
     )  # what one task may hold before Spark carries its data
     maven_url: str = "https://repo1.maven.org/maven2"
     sample_rows: int = 5000  # rows of a monitoring sample
+    connections: str = Field(default="", pattern=_CONNECTIONS)  # those that Airflow holds, as in `ledger,lake,spark`
     source_urls: dict[str, SecretStr] = Field(default_factory=_source_urls)  # MLOPS_SOURCE_<CONNECTION>_URL
+    mlflow_user: str = ""
+    mlflow_password: SecretStr = SecretStr("")  # of that user; without one, a bearer token
     slack_token: SecretStr = SecretStr("")
     slack_channel: str = "#mlops"
     slack_url: str = "https://slack.com/api/"
@@ -67,6 +84,41 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_where_local(cls, url: str) -> str:
         return str(cls._absolute(Path(url))) if url and "://" not in url else url
+
+    @field_validator("spark_remote", mode="after")
+    @classmethod
+    def _plain_spark(cls, url: str) -> str:
+        if ";" in url:
+            raise ValueError("expected sc://host:port alone; its token is MLOPS_SPARK_TOKEN, TLS is MLOPS_SPARK_TLS")
+        return url
+
+    @field_validator("spark_remote", "mlflow_url", "airflow_url", "landing_url", "warehouse_url", "export_url")
+    @classmethod
+    def _shown(cls, url: str) -> str:
+        """Messages show it."""
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("expected an address without user and password; they have settings of their own")
+        return url
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Settings that take one another. Raises ValueError, which names those that are missing."""
+        on_s3 = self.warehouse_url.startswith(S3)
+        wanted = {
+            "MLOPS_CATALOG_URL of the form http(s)://, as MLOPS_CATALOG_CREDENTIAL is set": (
+                not self.catalog_credential or self.catalog_kind == "rest"
+            ),
+            "MLOPS_WAREHOUSE_URL of the form s3://, as MLOPS_S3_ENCRYPTION is set": not self.s3_encryption or on_s3,
+            "MLOPS_WAREHOUSE_URL of the form s3://, as MLOPS_CATALOG_URL is Glue's": self.catalog_kind != "glue"
+            or on_s3,
+            "MLOPS_S3_ENCRYPTION=sse-kms, as MLOPS_S3_KMS_KEY is set": (
+                not self.s3_kms_key or self.s3_encryption == "sse-kms"
+            ),
+            "MLOPS_MLFLOW_PASSWORD, as MLOPS_MLFLOW_USER is set": not self.mlflow_user or bool(self.mlflow_password),
+        }
+        if lacking := [setting for setting, met in wanted.items() if not met]:
+            raise ValueError("expected " + "; and ".join(lacking))
+        return self
 
     @property
     def task_memory_bytes(self) -> int:
@@ -91,11 +143,24 @@ class Settings(BaseSettings):
 
     @cached_property
     def catalog(self) -> str:
-        return self.catalog_url or f"sqlite:///{self.state / 'lake' / 'catalog.db'}"
+        return self.catalog_url.get_secret_value() or f"sqlite:///{self.state / 'lake' / 'catalog.db'}"
+
+    @property
+    def catalog_kind(self) -> Literal["sql", "glue", "rest"]:
+        scheme = self.catalog.partition("://")[0]
+        return "glue" if scheme == "glue" else "rest" if scheme in ("http", "https") else "sql"
+
+    @cached_property
+    def rest_catalog(self) -> dict[str, str]:
+        """What clients of an Iceberg REST catalog are told, in the names that they share."""
+        address = urlsplit(self.catalog)
+        credential = self.catalog_credential.get_secret_value()
+        told = {"uri": address._replace(query="").geturl(), **dict(parse_qsl(address.query))}
+        return told | ({"credential": credential} if credential else {})
 
     @cached_property
     def ledger(self) -> str:
-        return self.ledger_url or f"sqlite:///{self.state / 'ledger.db'}"
+        return self.ledger_url.get_secret_value() or f"sqlite:///{self.state / 'ledger.db'}"
 
     def source_url(self, connection: str) -> str:
         """The database behind a `connection:` of a specification. Raises SettingsError where none is set."""
@@ -111,6 +176,10 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """HTML reports (validation, drift); the Airflow plugin serves them under `/mlops/reports/`."""
         return self.state / "reports"
+
+
+SECRETS = tuple(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+"""Fields that no message shows."""
 
 
 def export_connection(name: str) -> SecretStr:
@@ -129,9 +198,21 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"MLOPS_{str(e['loc'][0]).upper()}: {e['msg']}, found {e['input']!r}"
-            for e in error.errors()
-            if e["type"] != "default_factory_not_called"  # an address whose port is the bad one
-        ]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError(told_wrong(error)) from None
+
+
+def told_wrong(error: ValidationError) -> str:
+    """A line for each bad variable; no secret is in it."""
+    found = error.errors(include_context=False, include_url=False)
+    # Not told: an address whose port is the bad one.
+    return "\n".join(_line(e) for e in found if e["type"] != "default_factory_not_called")
+
+
+def _line(error: ErrorDetails) -> str:
+    """The variable, what it should be, and what it is where that cannot hold a secret."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    shows = name not in SECRETS and not ("://" in str(error["input"]) or ";" in str(error["input"]))
+    return f"MLOPS_{name.upper()}: {message}" + (f", found {error['input']!r}" if shows else "")

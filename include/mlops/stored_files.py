@@ -37,6 +37,14 @@ def remove_folder(url: str) -> None:
         filesystem.delete_dir(path)
 
 
+def takes_files(url: str) -> None:
+    """Write a file into a folder and delete it again. Raises OSError, pa.ArrowInvalid."""
+    name = f".{uuid.uuid4().hex}.probe"
+    write_whole(f"{url.rstrip('/')}/{name}", b"written by the doctor")
+    filesystem, path = file_system(url)
+    filesystem.delete_file(f"{path.rstrip('/')}/{name}")
+
+
 def write_whole(url: str, content: bytes | pa.Buffer) -> None:
     """On a disk beside its place and renamed into it; in an object store it appears when its upload is complete.
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from include.mlops.settings import load_settings
+from include.mlops.errors import SettingsError
+from include.mlops.settings import SECRETS, load_settings
 
 
 def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
@@ -20,3 +21,39 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
     assert found.state == tmp_path / "here"
     assert found.warehouse == (tmp_path / "here" / "lake" / "warehouse").as_uri()
     assert (found.landing, found.exports) == (str(tmp_path / "landed"), "s3://out")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"S3_KMS_KEY": "alias/lake"}, "expected MLOPS_S3_ENCRYPTION=sse-kms, as MLOPS_S3_KMS_KEY is set"),
+        ({"S3_ENCRYPTION": "sse-s3"}, "expected MLOPS_WAREHOUSE_URL of the form s3://, as MLOPS_S3_ENCRYPTION is set"),
+        ({"CATALOG_URL": "glue://"}, "expected MLOPS_WAREHOUSE_URL of the form s3://, as MLOPS_CATALOG_URL is Glue's"),
+        ({"CATALOG_CREDENTIAL": "me:sesame"}, "expected MLOPS_CATALOG_URL of the form http(s)://"),
+        ({"MLFLOW_USER": "me"}, "expected MLOPS_MLFLOW_PASSWORD, as MLOPS_MLFLOW_USER is set"),
+        ({"SPARK_REMOTE": "sc://spark:15002/;token=sesame"}, "MLOPS_SPARK_REMOTE: expected sc://host:port alone"),
+        ({"MLFLOW_URL": "http://me:sesame@mlflow"}, "MLOPS_MLFLOW_URL: expected an address without user and password"),
+        ({"WAREHOUSE_URL": "s3://key:sesame@lake"}, "MLOPS_WAREHOUSE_URL: expected an address without user and"),
+        ({"CONNECTIONS": "ledger,sparks"}, "MLOPS_CONNECTIONS: "),
+        ({"MLFLOW_PORT": "many"}, "MLOPS_MLFLOW_PORT: Input should be a valid integer"),
+    ],
+)
+def test_a_setting_that_is_wrong_or_half_of_one_is_named_and_no_secret_is_shown(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"MLOPS_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert told in str(caught.value)
+    assert "sesame" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_no_secret_is_in_what_settings_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_SOURCE_SHOP_URL", "postgresql://me:sesame@shop/orders")
+    for name in set(SECRETS) - {"source_urls"}:
+        monkeypatch.setenv(f"MLOPS_{name.upper()}", "https://sesame" if name == "catalog_url" else "sesame")
+    settings = load_settings()
+    assert settings.source_url("shop").endswith("orders")
+    assert len(SECRETS) >= 8
+    assert "sesame" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

@@ -26,9 +26,15 @@ AsOf = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="W
 @contextmanager
 def platform() -> Iterator[Platform]:
     with told():
+        from include.mlops.settings import load_settings
         from include.mlops.steps.platform import Platform
 
-        yield Platform()
+        settings = load_settings()
+        if settings.connections:  # else a command would wait for Airflow's imports
+            from include.mlops.orchestration.connections import connected_settings
+
+            settings = connected_settings()
+        yield Platform(settings)
 
 
 @contextmanager

@@ -11,14 +11,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from include.mlops.compute.jdbc import jdbc_address
+from include.mlops.compute.iceberg import iceberg_configuration
 from include.mlops.compute.private_file import write_private
 from include.mlops.errors import SettingsError
 from include.mlops.settings import Settings
 
-CATALOG = "lake"
 # The packages that org.apache.spark.launcher.JavaModuleOptions opens.
 _OPENED = (
     "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
@@ -85,7 +83,6 @@ def spark_environment() -> dict[str, str]:
 
 def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, str]:
     """Spark's settings for a server on this machine; pyiceberg reads and writes the same catalog beside it."""
-    catalog = f"spark.sql.catalog.{CATALOG}"
     return {
         "spark.master": settings.spark_master,
         "spark.app.name": "mlops",
@@ -101,36 +98,14 @@ def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, s
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": str(settings.state / "spark" / "warehouse"),
-        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        catalog: "org.apache.iceberg.spark.SparkCatalog",
-        f"{catalog}.type": "jdbc",
-        f"{catalog}.jdbc.schema-version": "V1",
-        f"{catalog}.jdbc.init-catalog-tables": "true",
-        f"{catalog}.cache-enabled": "false",  # pyiceberg commits too: a cached table would be a stale one
-        f"{catalog}.warehouse": settings.warehouse,
-        **{f"{catalog}.{key}": value for key, value in jdbc_properties(settings.catalog).items()},
-        **{f"{catalog}.{key}": value for key, value in _file_io(settings).items()},
+        **iceberg_configuration(settings),
+        **_token(settings),
     }
 
 
-def jdbc_properties(url: str) -> dict[str, str]:
-    """Iceberg's JDBC catalog properties (`uri`, and `jdbc.user`, `jdbc.password`) for an SQLAlchemy URL.
-
-    Raises SettingsError for a database other than sqlite and postgresql.
-    """
-    if url.startswith("sqlite:///"):
-        Path(urlsplit(url).path[1:]).absolute().parent.mkdir(parents=True, exist_ok=True)
-    address = jdbc_address(url, "MLOPS_CATALOG_URL", sqlite="busy_timeout=30000&journal_mode=WAL")
-    return {"uri": address.url} | {f"jdbc.{key}": value for key, value in address.login.items()}
-
-
-def _file_io(settings: Settings) -> dict[str, str]:
-    if not settings.warehouse.startswith(("s3://", "s3a://")):
-        return {}
-    found = {"io-impl": "org.apache.iceberg.aws.s3.S3FileIO"}
-    if settings.s3_endpoint:
-        found |= {"s3.endpoint": settings.s3_endpoint, "s3.path-style-access": "true"}
-    return found
+def _token(settings: Settings) -> dict[str, str]:
+    token = settings.spark_token.get_secret_value()
+    return {"spark.connect.authenticate.token": token} if token else {}
 
 
 def _spark_home() -> Path:

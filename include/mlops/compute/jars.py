@@ -20,7 +20,7 @@ import tenacity
 from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
-from include.mlops.settings import ROOT, Settings, load_settings
+from include.mlops.settings import ROOT, S3, Settings, load_settings
 
 FOLDER = ROOT / ".jars"
 _CHUNK = 1 << 18
@@ -68,7 +68,7 @@ S3_JARS = (
 
 def needed_jars(settings: Settings) -> tuple[Jar, ...]:
     """What the configured warehouse and catalog take."""
-    return LOCAL_JARS + (S3_JARS if settings.warehouse.startswith(("s3://", "s3a://")) else ())
+    return LOCAL_JARS + (S3_JARS if settings.warehouse.startswith(S3) else ())
 
 
 def ensure_jars(settings: Settings, jars: Sequence[Jar], folder: Path = FOLDER) -> tuple[Path, ...]:

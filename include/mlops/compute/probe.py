@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def version(spark: SparkSession, settings: Settings) -> str:
+def server_version(spark: SparkSession, settings: Settings) -> str:
     """The server's. Raises SettingsError where a client of this version does not fit it."""
     import pyspark
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.mlops.errors import ServiceUnavailable
+from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings
 
 if TYPE_CHECKING:
@@ -12,21 +12,28 @@ if TYPE_CHECKING:
 
 
 def connect(settings: Settings) -> SparkSession:
-    """A new session. Raises ServiceUnavailable where the server does not answer within a quarter of a minute.
+    """A new session. Raises ServiceUnavailable where the server does not answer within a quarter of a minute, and
+    SettingsError where it wants another token.
 
     One session a process: the Connect client deadlocks when threads share it.
     """
     from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
+    from include.mlops.compute.channel import open_session
+
     try:
-        session: SparkSession = SparkSession.builder.remote(settings.spark_remote).create()
+        session = open_session(settings)
         client: Any = session.client  # type: ignore[operator]
         # Its own policy asks for ten minutes, in which Airflow would have started the task again.
         client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=4000)])
         session.conf.get("spark.sql.session.timeZone")
     except (PySparkException, OSError) as error:
+        if "UNAUTHENTICATED" in str(error) or "Invalid authentication token" in str(error):
+            raise SettingsError(
+                f"expected the token that the Spark server at {settings.spark_remote} asks for in MLOPS_SPARK_TOKEN, "
+                f"found {'another one' if settings.spark_token else 'none'}"
+            ) from error
         raise ServiceUnavailable(
             f"expected a Spark Connect server at {settings.spark_remote} (MLOPS_SPARK_REMOTE), found no answer; "
             f"`python -m include.mlops stack` starts one on this machine: {error}"

@@ -51,6 +51,11 @@ class DayRows:
     def target(self) -> str:
         return f"jdbc {self._connection}: {self._name} in {self._url.host or self._url.drivername}/{self._url.database}"
 
+    def answers(self) -> None:
+        """Raises ServiceUnavailable where the database does not."""
+        with self._answering(), self._engine.connect() as connection:
+            connection.execute(select(1))
+
     def replace(self, ds: date, rows: pa.Table, keys: Sequence[str]) -> None:
         """`rows` in place of what the table holds of that day, matched by (ds, `keys`).
 

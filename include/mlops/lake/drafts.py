@@ -18,7 +18,8 @@ from pyiceberg.expressions import In
 from pyiceberg.io import OutputStream
 from pyiceberg.table import Table
 
-from include.mlops.lake.lake import Lake, available, commit
+from include.mlops.lake.catalog import available
+from include.mlops.lake.lake import Lake, commit
 
 ROW_GROUP = 1 << 20
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual, LessThan
 from pyiceberg.schema import Schema
 
-from include.mlops.lake.lake import Lake, available
+from include.mlops.lake.catalog import available
+from include.mlops.lake.lake import Lake
 
 
 def tables(lake: Lake) -> list[str]:

@@ -8,27 +8,22 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
-from sqlalchemy import make_url
-from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from include.mlops.errors import MlopsError, ServiceUnavailable
+from include.mlops.lake.catalog import available, open_catalog
 from include.mlops.lake.schema import by_columns, by_day, iceberg_schema
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 
-CATALOG = "lake"
 # It warns for each batch of texts that are dictionary-encoded on purpose.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "dictionary type" not in record.getMessage())
 PROPERTIES = {"commit.retry.num-retries": "30", "format-version": "2", "write.parquet.compression-codec": "zstd"}
@@ -43,11 +38,8 @@ class Lake:
 
     @cached_property
     def catalog(self) -> Catalog:
-        database = make_url(self._settings.catalog)
-        if database.get_backend_name() == "sqlite" and database.database:
-            Path(database.database).parent.mkdir(parents=True, exist_ok=True)
         with available():
-            return SqlCatalog(CATALOG, **_properties(self._settings))
+            return open_catalog(self._settings)
 
     def table(self, name: str) -> Table:
         """Raises MlopsError where there is no such table."""
@@ -154,12 +146,6 @@ class Lake:
         return snapshot
 
 
-def _properties(settings: Settings) -> dict[str, str]:
-    """pyiceberg's own; it does not read the variable that names another endpoint of S3, as Arrow and Java do."""
-    found = {"uri": settings.catalog, "warehouse": settings.warehouse}
-    return {**found, "s3.endpoint": settings.s3_endpoint} if settings.s3_endpoint else found
-
-
 def _streamed(scan: DataScan) -> Iterator[pa.RecordBatch]:
     """File by file, with Arrow's look-ahead of some batches; pyiceberg's own reader (0.12) holds every file of a scan
     before it gives the first batch.
@@ -227,12 +213,3 @@ def commit(action: Callable[[], object]) -> None:
             _attempt(action)
     except CommitFailedException as error:
         raise ServiceUnavailable(f"another writer kept the table busy through 30 attempts: {error}") from error
-
-
-@contextmanager
-def available() -> Iterator[None]:
-    """Raises ServiceUnavailable where the catalog does not answer."""
-    try:
-        yield
-    except OperationalError as error:
-        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error

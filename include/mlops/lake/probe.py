@@ -10,7 +10,8 @@ from datetime import date
 import pyarrow as pa
 
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
-from include.mlops.lake.lake import Lake, available
+from include.mlops.lake.catalog import available
+from include.mlops.lake.lake import Lake
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 from include.mlops.stored_files import remove_folder
@@ -47,6 +48,25 @@ def probe(lake: Lake, settings: Settings) -> Iterator[str]:
     finally:
         if made:
             _drop(lake, name)
+
+
+def require_encryption(lake: Lake, table: str, settings: Settings) -> None:
+    """Raises SettingsError where the file of a probe does not bear the encryption that the settings want: Arrow writes
+    without saying, so that the bucket's own default decides.
+    """
+    from boto3 import client
+
+    (file,) = (task.file.file_path for task in lake.table(table).scan().plan_files())
+    bucket, _, key = file.partition("://")[2].partition("/")
+    found = client("s3").head_object(Bucket=bucket, Key=key)
+    wanted = {"sse-s3": "AES256", "sse-kms": "aws:kms"}[settings.s3_encryption]
+    kind, kms_key = found.get("ServerSideEncryption", "none"), found.get("SSEKMSKeyId", "none")
+    if kind != wanted or (settings.s3_kms_key and not kms_key.endswith(settings.s3_kms_key.rpartition("/")[2])):
+        raise SettingsError(
+            f"expected objects of {settings.warehouse} to be encrypted by {wanted} {settings.s3_kms_key} "
+            f"(MLOPS_S3_ENCRYPTION, MLOPS_S3_KMS_KEY), found {kind} {'' if kms_key == 'none' else kms_key}; make that "
+            f"the default encryption of the bucket {bucket}"
+        )
 
 
 def _drop(lake: Lake, name: str) -> None:

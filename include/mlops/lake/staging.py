@@ -20,7 +20,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from include.mlops.errors import MlopsError
-from include.mlops.lake.lake import CATALOG, Lake
+from include.mlops.lake.catalog import CATALOG
+from include.mlops.lake.lake import Lake
 from include.mlops.spec.interval import Interval
 
 _WAP_ID, _DAYS = "mlops.wap-id", "mlops.days"  # of a snapshot that copied a part of a staged one

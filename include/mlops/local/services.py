@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Sequence
 
 import httpx
 
@@ -24,6 +25,8 @@ NO_TELEMETRY = {
 
 def spark_service(settings: Settings) -> Service:
     """A Spark Connect server on `settings.spark_port`. Downloads its jars where they are missing."""
+    from include.mlops.compute.channel import token_metadata
+
     server = connect_server(settings, find_java(), ensure_jars(settings, needed_jars(settings)))
     address = f"127.0.0.1:{settings.spark_port}"
     return Service(
@@ -31,12 +34,12 @@ def spark_service(settings: Settings) -> Service:
         command=server.command,
         environment=server.environment,
         directory=server.directory,
-        answers=lambda: spark_answers(address),
+        answers=lambda: spark_answers(address, token_metadata(settings)),
         address=f"sc://{address}",
     )
 
 
-def spark_answers(address: str) -> bool:
+def spark_answers(address: str, metadata: Sequence[tuple[str, str]] = ()) -> bool:
     """True if a Spark Connect server at host:port tells its version: the same call that opens a session."""
     import grpc
     from pyspark.sql.connect.proto import AnalyzePlanRequest, ReleaseSessionRequest, SparkConnectServiceStub
@@ -47,9 +50,9 @@ def spark_answers(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
         server = SparkConnectServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
-            version = server.AnalyzePlan(request, timeout=5).spark_version.version
+            version = server.AnalyzePlan(request, metadata=metadata, timeout=5).spark_version.version
             release = ReleaseSessionRequest(session_id=session, user_context=request.user_context)
-            server.ReleaseSession(release, timeout=5)
+            server.ReleaseSession(release, metadata=metadata, timeout=5)
         except grpc.RpcError:
             return False
     return bool(version)

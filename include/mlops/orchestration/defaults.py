@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cache
@@ -18,7 +17,6 @@ from include.mlops.spec.load import Specs, load_specs
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
 
-log = logging.getLogger(__name__)
 Context = Mapping[str, Any]
 
 PAUSE = timedelta(seconds=15)
@@ -80,29 +78,11 @@ def day(text: str, field: str) -> date:
 
 
 def platform() -> Platform:
-    """The rooms of this process; Slack's token and channel come from Airflow where it has them."""
+    """The rooms of this process, by the settings of its environment and of Airflow's connections."""
+    from include.mlops.orchestration.connections import connected_settings
     from include.mlops.steps.platform import Platform
 
-    return Platform(load_settings().model_copy(update=_slack()))
-
-
-def _slack() -> dict[str, Any]:
-    """The password of the connection `mlops_slack`, and the variable `mlops_slack_channel`."""
-    from airflow.sdk import Connection, Variable
-    from pydantic import SecretStr
-
-    found: dict[str, Any] = {}
-    try:
-        if password := Connection.get("mlops_slack").password:
-            found["slack_token"] = SecretStr(password)
-    except Exception as error:  # noqa: BLE001 - a missing connection is normal, and no reason to fail a task
-        log.debug("no connection mlops_slack: %s", error)
-    try:
-        if channel := Variable.get("mlops_slack_channel", default=None):
-            found["slack_channel"] = channel
-    except Exception as error:  # noqa: BLE001 - as above
-        log.debug("no variable mlops_slack_channel: %s", error)
-    return found
+    return Platform(connected_settings())
 
 
 def run_url(context: Context) -> str:

@@ -1,7 +1,8 @@
-"""DAGs that serve all specifications: alert delivery, and the report of broken specifications."""
+"""DAGs that serve all specifications: alert delivery, the doctor, and the report of broken specifications."""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from airflow.sdk import DAG, task
 from include.mlops.orchestration.defaults import default_args, platform
 from include.mlops.spec.load import Specs
 
+log = logging.getLogger(__name__)
 OWNER = "platform"
 
 
@@ -36,6 +38,36 @@ def outbox_dag() -> DAG:
             return pack(platform().alerts.flush())
 
         flush()
+    return dag
+
+
+def doctor_dag() -> DAG:
+    """What `python -m include.mlops doctor` does, as a task sees it: with Airflow's connections."""
+    with DAG(
+        dag_id="doctor",
+        description="Check the services that tasks work with",
+        doc_md="### Doctor\nTrigger it after a change of settings or connections: each service is asked whether it "
+        "answers, in the right version, and takes what tasks will write. The task's log has a line for each, and fails "
+        "with what to mend.",
+        schedule=None,
+        default_args=default_args(OWNER) | {"retries": 0},  # what is wrong now is what was asked
+        tags=["operations"],
+    ) as dag:
+
+        @task(doc_md="One line in the log for each service; fails where something is to be mended.")
+        def examine() -> dict[str, str]:
+            from include.mlops.errors import SettingsError
+            from include.mlops.steps.doctor import examine as step
+
+            found = {}
+            for check in step(platform()):
+                log.info("%s %s: %s", "wrong" if check.wrong else "good", check.name, check.wrong or check.found)
+                found[check.name] = check
+            if wrong := [f"{name}: {check.wrong}" for name, check in found.items() if check.wrong]:
+                raise SettingsError("\n".join([f"{len(wrong)} thing(s) to mend", *wrong]))
+            return {name: check.found for name, check in found.items()}
+
+        examine()
     return dag
 
 

@@ -14,7 +14,7 @@ from airflow.sdk import BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.mlops.errors import NotReady, ServiceUnavailable, WrongTrigger
-from include.mlops.orchestration.defaults import Context, partition
+from include.mlops.orchestration.defaults import Context, partition, platform
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 
@@ -53,12 +53,6 @@ def lacking_so_far(rooms: Platform, group_name: str, ds: str) -> list[str]:
         return [f"an answer ({error})"]
 
 
-def _rooms() -> Platform:
-    from include.mlops.steps.platform import Platform
-
-    return Platform()
-
-
 class PartitionReady(BaseTrigger):
     """Fires with an empty list once nothing is missing, or with what is missing at the deadline (UTC, ISO).
 
@@ -82,7 +76,7 @@ class PartitionReady(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         until, began = datetime.fromisoformat(self.deadline), datetime.now(UTC)
         # In a thread: imports, files and the ledger would hold up all other triggers of this process.
-        rooms = await asyncio.to_thread(_rooms)
+        rooms = await asyncio.to_thread(platform)
         while True:
             missing = await asyncio.to_thread(lacking_so_far, rooms, self.group, self.ds)
             now = datetime.now(UTC)
@@ -125,7 +119,7 @@ class WaitForPartition(BaseOperator):
         run, tick, now = context["dag_run"], self._tick(ds), datetime.now(UTC)
         deadline = self._deadline(tick, run, now)
         look = lacking if deadline <= now else lacking_so_far
-        missing = look(_rooms(), self.group_name, str(ds))
+        missing = look(platform(), self.group_name, str(ds))
         if not missing:
             return None
         if deadline <= now:
@@ -146,7 +140,7 @@ class WaitForPartition(BaseOperator):
 
     def _without(self, ds: date, missing: list[str]) -> list[str]:
         """What the run goes on without. Raises NotReady where it may not."""
-        if not self.goes_on or not_arrived(_rooms(), self.group_name, str(ds)):
+        if not self.goes_on or not_arrived(platform(), self.group_name, str(ds)):
             raise NotReady(self._overdue(ds), missing)
         self.log.warning("%s %s goes on without %s", self.group_name, ds, ", ".join(missing))
         return missing

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from include.mlops.errors import ServiceUnavailable
+from pydantic import SecretStr
+
+from include.mlops.errors import ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,9 +28,13 @@ _TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXH
 _UNANSWERED = ("failed with exception", "failed with error code 5", "Max retries exceeded", "too many 5")
 
 
-def client(url: str) -> MlflowClient:
+def client(url: str, user: str, password: SecretStr) -> MlflowClient:
+    """MLflow takes its login from the environment alone; a password without a user is a bearer token."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if secret := password.get_secret_value():
+        login = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": secret}
+        os.environ.update(login if user else {"MLFLOW_TRACKING_TOKEN": secret})
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=url, registry_uri=url)
@@ -36,7 +42,9 @@ def client(url: str) -> MlflowClient:
 
 @contextmanager
 def available(url: str) -> Iterator[None]:
-    """Raises ServiceUnavailable where the server at `url` did not answer, or answered that it is in trouble."""
+    """Raises ServiceUnavailable where the server at `url` did not answer, or answered that it is in trouble, and
+    SettingsError where it lets nobody in.
+    """
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 
@@ -44,10 +52,14 @@ def available(url: str) -> Iterator[None]:
         yield
     except RequestException as error:
         status = error.response.status_code if error.response is not None else None
+        if status in (401, 403):
+            raise _refused(url, error) from error
         if status is not None and status < 500:
             raise
         raise _unavailable(url, error) from error
     except MlflowException as error:
+        if error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED") or "error code 401" in str(error):
+            raise _refused(url, error) from error
         if error.error_code not in _TRANSIENT and not any(words in str(error) for words in _UNANSWERED):
             raise
         raise _unavailable(url, error) from error
@@ -56,4 +68,10 @@ def available(url: str) -> Iterator[None]:
 def _unavailable(url: str, error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable(
         f"MLflow at {url} did not answer: {str(error)[:300]}; is the server up? The setting is MLOPS_MLFLOW_URL"
+    )
+
+
+def _refused(url: str, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"MLflow at {url} refused us: {str(error)[:300]}; look at MLOPS_MLFLOW_USER and MLOPS_MLFLOW_PASSWORD"
     )

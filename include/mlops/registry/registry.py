@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from include.mlops.errors import MlopsError, SettingsError
 from include.mlops.registry.connection import available, client
 from include.mlops.registry.model_format import MODEL_FILE
@@ -38,12 +40,13 @@ class Probed:
 class Registry:
     """MLflow at `mlflow_url`: an experiment and a registered model for each model, under its name."""
 
-    def __init__(self, mlflow_url: str) -> None:
+    def __init__(self, mlflow_url: str, user: str = "", password: SecretStr | None = None) -> None:
         self._url = mlflow_url.rstrip("/")
+        self._user, self._password = user, password or SecretStr("")
 
     @cached_property
     def _client(self) -> MlflowClient:
-        return client(self._url)
+        return client(self._url, self._user, self._password)
 
     def begin(self, model: str, name: str, parameters: Mapping[str, object], tags: Mapping[str, str]) -> Run:
         """Start a run in the model's experiment."""

@@ -1,7 +1,4 @@
-"""Doctor: whether the services of the settings answer, in the right version, and take what steps will write to them.
-
-Databases that feature groups read and exports write are not looked at: a run names them.
-"""
+"""Doctor: whether the services of the settings answer, in the right version, and take what steps will write to them."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
-from include.mlops.errors import MlopsError, SettingsError
+from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
 from include.mlops.ledger.ledger import HEAD, Ledger
 from include.mlops.steps.platform import Platform
 
@@ -70,28 +68,82 @@ def _landing(platform: Platform) -> str:
 
 
 def _lake(platform: Platform) -> str:
-    from include.mlops.lake.probe import probe
+    from include.mlops.lake.probe import probe, require_encryption
 
-    with probe(platform.lake, platform.settings):
-        return f"{platform.settings.warehouse}, takes tables, files and commits"
+    settings = platform.settings
+    with probe(platform.lake, settings) as table:
+        if settings.s3_encryption:
+            require_encryption(platform.lake, table, settings)
+        encrypted = f", encrypted by {settings.s3_encryption}" if settings.s3_encryption else ""
+        return f"{settings.warehouse}, a catalog of the kind {settings.catalog_kind}, takes tables and files{encrypted}"
 
 
 def _spark(platform: Platform) -> str:
-    from include.mlops.compute.probe import version, writes
+    from include.mlops.compute.channel import in_clear
+    from include.mlops.compute.probe import server_version, writes
     from include.mlops.lake.probe import DAY, probe
     from include.mlops.steps.spark_failures import spark_failures
 
     with spark_failures("looking at Spark", "look at the server's log"):
-        found = version(platform.spark, platform.settings)
+        found = server_version(platform.spark, platform.settings)
         with probe(platform.lake, platform.settings) as table:
             _require_clock("Spark", writes(platform.spark, table, DAY))
-    return f"{platform.settings.spark_remote}, Spark {found}, writes to the same lake"
+    open_token = "; its token is sent in clear: set MLOPS_SPARK_TLS" if in_clear(platform.settings) else ""
+    return f"{platform.settings.spark_remote}, Spark {found}, writes to the same lake{open_token}"
 
 
 def _mlflow(platform: Platform) -> str:
     found = platform.registry.probe()
     _require_clock("MLflow", found.clock)
     return f"{platform.settings.mlflow_url}, MLflow {found.version}, keeps runs and files"
+
+
+def _sources(platform: Platform) -> str:
+    """Those that are no files: each is asked for the first day of its group."""
+    asked = [group for group in platform.specs.groups.values() if group.source.format in ("jdbc", "iceberg")]
+    for group in asked:
+        platform.source(group).missing(group.first_partition)
+    return f"{len(asked)} feature group(s) read databases or tables, which answer"
+
+
+def _exports(platform: Platform) -> str:
+    from include.mlops.exports.database import DayRows
+    from include.mlops.settings import export_connection
+    from include.mlops.stored_files import takes_files
+
+    asked = [export for model in platform.specs.models.values() for export in model.exports]
+    if any(export.kind != "jdbc" for export in asked):
+        place = platform.settings.exports
+        try:
+            takes_files(place)
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"expected a place that takes files at {place} (MLOPS_EXPORT_URL), found: {error}; correct the "
+                "address, or let this user write there"
+            ) from error
+    for table in (export.jdbc for export in asked if export.jdbc):
+        DayRows(table.connection, export_connection(table.connection), table.table).answers()
+    return f"{len(asked)} export(s), whose places answer"
+
+
+def _airflow(platform: Platform) -> str:
+    """The address that alerts link to."""
+    import httpx
+
+    address, ours = platform.settings.airflow_url, version("apache-airflow-core")
+    try:
+        health = httpx.get(f"{address}/api/v2/monitor/health", timeout=10).raise_for_status().json()
+        found = httpx.get(f"{address}/api/v2/version", timeout=10).raise_for_status().json()["version"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise ServiceUnavailable(
+            f"expected Airflow at {address} (MLOPS_AIRFLOW_URL), found: {type(error).__name__}: {str(error)[:200]}; "
+            "is its API server up?"
+        ) from error
+    if found != ours:
+        raise SettingsError(f"expected Airflow {ours} at {address} (MLOPS_AIRFLOW_URL), found {found}")
+    if ill := [name for name, part in health.items() if (part or {}).get("status") not in ("healthy", None)]:
+        raise ServiceUnavailable(f"expected all of Airflow at {address} to be healthy, found {', '.join(ill)} ill")
+    return f"{address}, Airflow {found}, healthy"
 
 
 def _slack(platform: Platform) -> str:
@@ -107,6 +159,9 @@ CHECKS: Mapping[str, Callable[[Platform], str]] = {
     "lake": _lake,
     "spark": _spark,
     "mlflow": _mlflow,
+    "sources": _sources,
+    "exports": _exports,
+    "airflow": _airflow,
     "slack": _slack,
 }
 

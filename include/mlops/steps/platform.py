@@ -59,7 +59,7 @@ class Platform:
     def registry(self) -> Registry:
         from include.mlops.registry.registry import Registry
 
-        return Registry(self.settings.mlflow_url)
+        return Registry(self.settings.mlflow_url, self.settings.mlflow_user, self.settings.mlflow_password)
 
     @cached_property
     def spark(self) -> SparkSession:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import threading
-from collections.abc import Callable
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,8 +25,34 @@ pytestmark = pytest.mark.slow
 Doctor = Callable[..., Result]
 
 
+class _Airflow(BaseHTTPRequestHandler):
+    """Its two addresses that say how it is; the real one is asked in `tests/integration/loop`."""
+
+    def do_GET(self) -> None:
+        answers = {
+            "/api/v2/version": {"version": version("apache-airflow-core")},
+            "/api/v2/monitor/health": {"scheduler": {"status": "healthy"}, "triggerer": {"status": None}},
+        }
+        body = json.dumps(answers[self.path]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def airflow() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Airflow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.fixture
-def doctor(spark_server: Settings, mlflow_server: Settings, tmp_path: Path) -> Doctor:
+def doctor(spark_server: Settings, mlflow_server: Settings, airflow: str, tmp_path: Path) -> Doctor:
     """Runs it on the shared servers, with a state of its own; settings can be replaced."""
 
     def run(**changed: str) -> Result:
@@ -33,6 +62,7 @@ def doctor(spark_server: Settings, mlflow_server: Settings, tmp_path: Path) -> D
             "warehouse_url": spark_server.warehouse,
             "spark_remote": spark_server.spark_remote,
             "mlflow_url": mlflow_server.mlflow_url,
+            "airflow_url": airflow,
             **changed,
         }
         return CliRunner().invoke(app, ["doctor"], env={f"MLOPS_{name.upper()}": v for name, v in settings.items()})
@@ -51,7 +81,18 @@ def test_all_is_well_and_nothing_stays_behind(doctor: Doctor, spark_server: Sett
     assert _wrong(result) == {}
     assert result.exit_code == 0, result.output
     said = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("good")}
-    assert list(said) == ["specifications", "ledger", "landing", "lake", "spark", "mlflow", "slack"]
+    assert list(said) == [
+        "specifications",
+        "ledger",
+        "landing",
+        "lake",
+        "spark",
+        "mlflow",
+        "sources",
+        "exports",
+        "airflow",
+        "slack",
+    ]
     assert "writes to the same lake" in said["spark"]
     assert "alerts wait in the outbox" in said["slack"]
     assert entries(f"{spark_server.warehouse}/doctor") == 0
@@ -131,3 +172,25 @@ def test_broken_specifications_are_told(doctor: Doctor, tmp_path: Path) -> None:
     (models / "late.yaml").write_text("name: late\n")
     assert str(ROOT) not in str(tmp_path)
     assert "finding(s) in" in _wrong(doctor(specs=str(tmp_path / "specs")))["specifications"]
+
+
+def test_sources_and_exports_that_do_not_answer_are_told(doctor: Doctor, tmp_path: Path) -> None:
+    specs = tmp_path / "specs"
+    shutil.copytree(ROOT / "include" / "models", specs / "models")
+    shutil.copytree(ROOT / "include" / "feature_groups", specs / "feature_groups")
+    with (specs / "models" / "flight_delay.yaml").open("a") as file:
+        file.write("exports:\n- jdbc: {connection: shop, table: scores}\n- csv: {path: 'scores/{ds}.csv'}\n")
+    wrong = _wrong(doctor(specs=str(specs), export_url=str(tmp_path / "out")))
+    assert set(wrong) == {"exports"}
+    assert "MLOPS_EXPORT_SHOP_URL" in wrong["exports"]
+    assert list((tmp_path / "out").iterdir()) == []
+    nobody = f"postgresql://a:of-nobody@127.0.0.1:{free_port()}/x"
+    result = doctor(specs=str(specs), export_shop_url=nobody)
+    assert _wrong(result)["exports"].startswith("ServiceUnavailable: ")
+    assert "of-nobody" not in result.output
+
+
+def test_an_airflow_elsewhere_or_of_another_version_is_told(doctor: Doctor, mlflow_server: Settings) -> None:
+    wrong = _wrong(doctor(airflow_url=mlflow_server.mlflow_url))
+    assert set(wrong) == {"airflow"}
+    assert "MLOPS_AIRFLOW_URL" in wrong["airflow"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from include.mlops.compute.connect_server import connect_server, jdbc_properties, spark_configuration
+from include.mlops.compute.connect_server import connect_server, spark_configuration
+from include.mlops.compute.iceberg import jdbc_properties
 from include.mlops.errors import SettingsError
 from include.mlops.settings import Settings
 

@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from include.mlops.errors import QuarantineLimit
-from include.mlops.lake.lake import CATALOG, Lake
+from include.mlops.lake.catalog import CATALOG
+from include.mlops.lake.lake import Lake
 from include.mlops.sources.source import ORIGIN
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval

@@ -1,0 +1,80 @@
+"""The Iceberg catalog that the settings name, of whichever kind: a database, AWS Glue or an Iceberg REST catalog.
+
+Spark's server opens the same one, by the properties in `compute/iceberg.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
+    ForbiddenError,
+    OAuthError,
+    ServerError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import Timeout
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
+
+from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.settings import Settings
+
+CATALOG = "lake"
+_PASSING = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException", "ServiceUnavailable")
+_REMEDY = "look at MLOPS_CATALOG_URL and its credentials"
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """Raises what the catalog raises where it does not answer."""
+    properties = {"warehouse": settings.warehouse, **_s3(settings)}
+    match settings.catalog_kind:
+        case "glue":
+            from pyiceberg.catalog.glue import GlueCatalog
+
+            account = urlsplit(settings.catalog).netloc
+            return GlueCatalog(CATALOG, **properties, **({"glue.id": account} if account else {}))
+        case "rest":
+            from pyiceberg.catalog.rest import RestCatalog
+
+            return RestCatalog(CATALOG, **{**_s3(settings), **settings.rest_catalog})
+        case "sql":
+            from pyiceberg.catalog.sql import SqlCatalog
+
+            database = make_url(settings.catalog)
+            if database.get_backend_name() == "sqlite" and database.database:
+                Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+            return SqlCatalog(CATALOG, **properties, uri=settings.catalog)
+
+
+def _s3(settings: Settings) -> dict[str, str]:
+    """pyiceberg does not read the variable that names another endpoint, as Arrow and Java do."""
+    return {"s3.endpoint": settings.s3_endpoint} if settings.s3_endpoint else {}
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Raises ServiceUnavailable where the catalog does not answer, SettingsError where it lets nobody in."""
+    try:
+        yield
+    except OperationalError as error:
+        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error
+    except (NoConnection, Timeout, ServerError, ServiceUnavailableError, TooManyRequestsError) as error:
+        raise ServiceUnavailable(f"the lake's catalog did not answer: {str(error)[:300]}") from error
+    except (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError) as error:
+        raise SettingsError(f"the lake's catalog refused us: {str(error)[:300]}; {_REMEDY}") from error
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        kind = ServiceUnavailable if code in _PASSING else SettingsError
+        raise kind(f"the lake's catalog in AWS Glue answered {error}; {_REMEDY}") from error
+    except BotoCoreError as error:
+        raise ServiceUnavailable(f"the lake's catalog in AWS Glue did not answer: {error}") from error
