@@ -20,10 +20,11 @@ SPECS = load_specs(ROOT / "include")
 EXPECTED = {
     "bulk",
     "deliver_alerts",
+    "doctor",
     *(f"ingest_{name}" for name in SPECS.groups),
     *(f"{kind}_{name}" for name in SPECS.models for kind in ("score", "performance", "retrain")),
 }
-PARTITIONED = sorted(EXPECTED - {"bulk", "deliver_alerts"})
+PARTITIONED = sorted(EXPECTED - {"bulk", "deliver_alerts", "doctor"})
 
 
 def test_the_example_has_feature_groups_and_a_model() -> None:
@@ -61,7 +62,7 @@ class TestEveryDag:
 
         for task in bag.dags[dag_id].tasks:
             assert task.retry_policy is RETRIES
-            assert task.retries == (0 if dag_id == "deliver_alerts" else 2)
+            assert task.retries == (0 if dag_id in ("deliver_alerts", "doctor") else 2)
             assert task.retry_delay == timedelta(seconds=15)
 
     def test_ends_a_task_that_hangs(self, bag: DagBag, dag_id: str) -> None:
