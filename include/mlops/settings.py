@@ -34,7 +34,9 @@ def _source_urls() -> dict[str, SecretStr]:
 class Settings(BaseSettings):
     """Addresses and limits; each field is the variable `MLOPS_<FIELD>` in upper case."""
 
-    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MLOPS_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     specs: Path = ROOT / "include"  # holds feature_groups/ and models/
     state: Path = ROOT / ".state"

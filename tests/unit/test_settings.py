@@ -34,6 +34,7 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
         ({"SPARK_REMOTE": "sc://spark:15002/;token=sesame"}, "MLOPS_SPARK_REMOTE: expected sc://host:port alone"),
         ({"MLFLOW_URL": "http://me:sesame@mlflow"}, "MLOPS_MLFLOW_URL: expected an address without user and password"),
         ({"WAREHOUSE_URL": "s3://key:sesame@lake"}, "MLOPS_WAREHOUSE_URL: expected an address without user and"),
+        ({"EXPORT_URL": "s3://key:sesame@out"}, "MLOPS_EXPORT_URL: expected an address without user and password"),
         ({"CONNECTIONS": "ledger,sparks"}, "MLOPS_CONNECTIONS: "),
         ({"MLFLOW_PORT": "many"}, "MLOPS_MLFLOW_PORT: Input should be a valid integer"),
     ],

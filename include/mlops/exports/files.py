@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from include.mlops.errors import ExportFailed, ServiceUnavailable, SettingsError
+from include.mlops.errors import ExportFailed, ServiceUnavailable
 from include.mlops.settings import Settings
 from include.mlops.stored_files import write_whole
 
@@ -55,17 +54,12 @@ class DayFiles:
 
 
 def address(settings: Settings, path: str) -> str:
-    """Where `path` of an export lies, {ds} left in it. Raises SettingsError where the root holds an access key."""
+    """Where `path` of an export lies, {ds} left in it."""
     if path.startswith("/") or "://" in path:
         return path
     root = settings.exports.rstrip("/")
     if "://" not in root:
         return f"{Path(root).absolute()}/{path}"
-    if "@" in urlsplit(root).netloc:
-        raise SettingsError(
-            "MLOPS_EXPORT_URL: expected an address without an access key, which would show in logs; "
-            "give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
     return f"{root}/{path}"
 
 

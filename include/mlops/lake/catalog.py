@@ -44,9 +44,9 @@ def open_catalog(settings: Settings) -> Catalog:
             account = urlsplit(settings.catalog).netloc
             return GlueCatalog(CATALOG, **properties, **({"glue.id": account} if account else {}))
         case "rest":
-            from pyiceberg.catalog.rest import RestCatalog
+            from include.mlops.lake.rest import ArrowRestCatalog
 
-            return RestCatalog(CATALOG, **{**_s3(settings), **settings.rest_catalog})
+            return ArrowRestCatalog(CATALOG, **{**_s3(settings), **settings.rest_catalog})
         case "sql":
             from pyiceberg.catalog.sql import SqlCatalog
 

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from datetime import date
 
 import pyarrow as pa
+from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.exceptions import ViewAlreadyExistsError
 from pyiceberg.table import Table
 from pyiceberg.view.metadata import (
     SQLViewRepresentation,
@@ -24,9 +26,9 @@ from pyiceberg.view.metadata import (
     ViewVersion,
 )
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
-from include.mlops.errors import ServiceUnavailable
+from include.mlops.lake.catalog import available
 from include.mlops.lake.lake import Lake
 from include.mlops.spec.interval import Interval
 
@@ -48,16 +50,29 @@ def latest(lake: Lake, name: str, columns: Sequence[str] | None = None) -> pa.Ta
 def ensure_latest(lake: Lake, name: str) -> None:
     """Make the view `<name>_latest` where it does not exist. It reads as the table does, by column name."""
     catalog = lake.catalog
-    if not isinstance(catalog, SqlCatalog):
-        log.warning("%s keeps no view %s%s: create it by hand", type(catalog).__name__, name, SUFFIX)
+    with available():
+        if isinstance(catalog, SqlCatalog):
+            _ensure_in_database(lake, catalog, name)
+            return
+        try:
+            _ensure_by_interface(lake, catalog, name)
+        except NotImplementedError:
+            log.warning("%s keeps no view %s%s: create it by hand", type(catalog).__name__, name, SUFFIX)
+
+
+def _ensure_by_interface(lake: Lake, catalog: Catalog, name: str) -> None:
+    if catalog.view_exists(name + SUFFIX):
         return
+    table = lake.table(name)
+    namespace, _, short = name.rpartition(".")
+    metadata = _metadata(table, namespace, short)
     try:
-        _ensure(lake, catalog, name)
-    except OperationalError as error:
-        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error
+        catalog.create_view(name + SUFFIX, metadata.schemas[0], metadata.versions[0], metadata.location)
+    except ViewAlreadyExistsError:
+        log.info("another process made the view %s%s", name, SUFFIX)
 
 
-def _ensure(lake: Lake, catalog: SqlCatalog, name: str) -> None:
+def _ensure_in_database(lake: Lake, catalog: SqlCatalog, name: str) -> None:
     namespace, _, short = name.rpartition(".")
     wanted = {"catalog_name": catalog.name, "table_namespace": namespace, "table_name": short + SUFFIX}
     query = select(IcebergTables.iceberg_type).filter_by(**wanted)

@@ -50,6 +50,7 @@ def doctor_dag() -> DAG:
         "answers, in the right version, and takes what tasks will write. The task's log has a line for each, and fails "
         "with what to mend.",
         schedule=None,
+        max_active_runs=1,
         default_args=default_args(OWNER) | {"retries": 0},  # what is wrong now is what was asked
         tags=["operations"],
     ) as dag:

@@ -1,0 +1,58 @@
+"""AWS's interfaces for tests: moto's server, which speaks their wire protocols, named by the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+REGION = "us-east-1"
+
+
+@contextmanager
+def aws() -> Iterator[str]:
+    """The endpoint of all of AWS's services, empty; keys and endpoint are in this process's environment meanwhile."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    try:
+        with environment(keys(endpoint, "mlops", "of-tests-alone")):
+            yield endpoint
+    finally:
+        server.stop()
+
+
+def bucket(name: str) -> None:
+    """One that encrypts what is written to it by SSE-S3, as Amazon's do."""
+    s3, rule = boto3.client("s3"), {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+def keys(endpoint: str, access: str, secret: str) -> dict[str, str]:
+    """What every client of AWS reads: ours, Arrow's, Java's."""
+    return {
+        "AWS_ACCESS_KEY_ID": access,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
