@@ -8,7 +8,6 @@ import signal
 import sys
 from datetime import date
 
-from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.ingestion.publish import ingest_interval
 from include.mlops.steps.platform import Platform
@@ -19,12 +18,12 @@ def _die(*_: object, **__: object) -> None:
 
 
 def main() -> None:
-    settings, name, ds, target = sys.argv[1:]
+    name, ds, target = sys.argv[1:]
     owner, _, function = target.rpartition(".")
     module, _, kind = owner.partition(":")
     found = importlib.import_module(module)
     setattr(getattr(found, kind) if kind else found, function, _die)
-    platform = Platform(Settings.model_validate_json(settings))
+    platform = Platform()
     ingest_interval(platform, platform.specs.group(name), Interval.day(date.fromisoformat(ds)), "killed")
 
 

@@ -11,13 +11,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from include.mlops.policy.backfill import Plan
-from include.mlops.settings import Settings
 from include.mlops.steps.history.backfill import carry_out
 from include.mlops.steps.platform import Platform
 
 
 def main() -> None:
-    settings, plan, run_id, target, number = sys.argv[1:]
+    plan, run_id, target, number = sys.argv[1:]
     module, _, function = target.rpartition(".")
     found = importlib.import_module(module)
     honest, left = getattr(found, function), int(number)
@@ -30,7 +29,7 @@ def main() -> None:
         return honest(*arguments, **options)
 
     setattr(found, function, counted)
-    platform = Platform(Settings.model_validate_json(settings))
+    platform = Platform()
     carry_out(platform, TypeAdapter(Plan).validate_json(plan), run_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from include.mlops.errors import PartitionsFailed
+from include.mlops.local.airflow import exported
 from include.mlops.policy.backfill import Order, Plan, State
 from include.mlops.settings import ROOT
 from include.mlops.spec.interval import Interval
@@ -194,8 +196,8 @@ def test_ninety_days_in_three_jobs_alert_nobody_although_each_ends_at_the_fronti
 
 
 def _killed_before(bundle: Bundle, found: Plan, run_id: str, function: str, call: int) -> None:
-    settings = bundle.settings.model_dump_json(exclude={"slack_token"})
+    environment = {**os.environ, **exported(bundle.settings), "PYTHONPATH": str(ROOT)}
     told = TypeAdapter(Plan).dump_json(found).decode()
-    command = [sys.executable, str(PROGRAM), settings, told, run_id, function, str(call)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False)
+    command = [sys.executable, str(PROGRAM), told, run_id, function, str(call)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from include.mlops import errors
 from include.mlops.cli.main import app
 from include.mlops.errors import MlopsError, PartitionsFailed
+from include.mlops.local.airflow import exported
 from tests.integration.ingest.bundle import ZONE, Bundle, day
 from tests.integration.ingest.mutations import KINDS
 
@@ -62,9 +63,9 @@ def test_the_command_line_tells_of_a_damaged_day_without_a_traceback(
     bundle, ds = new_bundle(), day(1)
     bundle.write_readings(format=kind)
     bundle.land(bundle.readings, ds, KINDS[kind][name](ds))
-    places = {"STATE": "state", "SPECS": "specs", "CATALOG_URL": "catalog_url", "WAREHOUSE_URL": "warehouse_url"}
-    environment = {f"MLOPS_{name}": str(getattr(bundle.settings, field)) for name, field in places.items()}
-    told = CliRunner().invoke(app, ["ingest", bundle.readings, "--from", f"{ds}", "--to", f"{ds}"], env=environment)
+    told = CliRunner().invoke(
+        app, ["ingest", bundle.readings, "--from", f"{ds}", "--to", f"{ds}"], env=exported(bundle.settings)
+    )
     assert told.exit_code == 1
     assert isinstance(told.exception, SystemExit), told.exception
     assert re.match(rf"PartitionsFailed: .*: 1 partition\(s\) failed.*\n  {ds}: [A-Z]\w+: ", told.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from include.mlops.local.airflow import exported
 from include.mlops.settings import ROOT
 from tests.integration.ingest.bundle import Bundle, change, day, readings
 
@@ -23,9 +25,9 @@ RECORD = "include.mlops.ledger.publications:Publications.record"
 
 
 def _killed_before(bundle: Bundle, function: str) -> None:
-    settings = bundle.settings.model_dump_json(exclude={"slack_token"})
-    command = [sys.executable, str(PROGRAM), settings, bundle.readings, str(DS), function]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False)
+    environment = {**os.environ, **exported(bundle.settings), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(PROGRAM), bundle.readings, str(DS), function]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
 
 

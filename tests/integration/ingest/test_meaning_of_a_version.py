@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from include.mlops.cli.main import app
 from include.mlops.errors import MeaningChanged, PartitionsFailed
+from include.mlops.local.airflow import exported
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.ingestion.ingest import ingest
 from include.mlops.steps.ingestion.publish import of_another_meaning, publish
@@ -31,8 +32,8 @@ def bundle(new_bundle: Callable[[], Bundle]) -> Bundle:
 
 @pytest.fixture
 def environment(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("state", "specs", "catalog_url", "warehouse_url", "spark_remote"):
-        monkeypatch.setenv(f"MLOPS_{name.upper()}", str(getattr(bundle.settings, name)))
+    for name, value in exported(bundle.settings).items():
+        monkeypatch.setenv(name, value)
 
 
 def _hours(bundle: Bundle, number: int) -> set[int]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from include.mlops.cli.main import app
 from include.mlops.errors import NotReady, PartitionsFailed
+from include.mlops.local.airflow import exported
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.history.restatement import Restated, restate_dependents
 from include.mlops.steps.inputs.freshness import stale
@@ -76,8 +77,8 @@ def _runs(bundle: Bundle) -> dict[int, str]:
 
 
 def _cli(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
-    for name in ("state", "specs", "catalog_url", "warehouse_url", "spark_remote"):
-        monkeypatch.setenv(f"MLOPS_{name.upper()}", str(getattr(bundle.settings, name)))
+    for name, value in exported(bundle.settings).items():
+        monkeypatch.setenv(name, value)
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     return done.output.replace(bundle.mark, "x")
