@@ -76,6 +76,10 @@ class Lake:
         current = self.table(name).current_snapshot()
         return current.snapshot_id if current else None
 
+    def show(self, name: str, snapshot_id: int) -> None:
+        """Let readers see a snapshot that is kept."""
+        commit(lambda: self.table(name).manage_snapshots().set_current_snapshot(snapshot_id).commit())
+
     def follows(self, name: str, snapshot_id: int, other: int) -> bool:
         """Whether snapshot `snapshot_id` was committed after `other`; False where one of them is not kept any more."""
         table = self.table(name)

@@ -19,7 +19,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import MlopsError, SettingsError
 from include.mlops.lake.catalog import CATALOG
 from include.mlops.lake.lake import Lake
 from include.mlops.spec.interval import Interval
@@ -41,8 +41,11 @@ class Staged:
 
 
 def stage(lake: Lake, spark: SparkSession, table: str, rows: DataFrame, days: Collection[date]) -> Staged:
-    """Write `rows` (columns of the table) as a staged snapshot. Raises MlopsError where it has rows of other days."""
-    wap_id = uuid.uuid4().hex
+    """Write `rows` (columns of the table) as a staged snapshot.
+
+    Raises MlopsError where it has rows of other days, SettingsError where the catalog shows staged rows to readers.
+    """
+    wap_id, before = uuid.uuid4().hex, lake.snapshot(table)
     spark.conf.set("spark.wap.id", wap_id)
     try:
         rows.writeTo(f"{CATALOG}.{table}").overwritePartitions()
@@ -52,6 +55,13 @@ def stage(lake: Lake, spark: SparkSession, table: str, rows: DataFrame, days: Co
     staged = next((s for s in loaded.snapshots() if s.summary and s.summary.get("wap.id") == wap_id), None)
     if staged is None and not rows.isEmpty():
         raise MlopsError(f"expected a staged snapshot {wap_id} in {table}, found none: is write.wap.enabled set on it?")
+    if staged and lake.snapshot(table) == staged.snapshot_id:
+        _hide(lake, table, before, days)
+        raise SettingsError(
+            f"expected the rows staged in {table} to be hidden until they are published, found them shown to readers; "
+            "they are taken back. The catalog (MLOPS_CATALOG_URL) takes any new snapshot for the current one: use a "
+            "database, AWS Glue, or a REST catalog that keeps Iceberg's branches"
+        )
     added = _added(loaded, staged.snapshot_id) if staged else {}
     strange = sorted(str(day) for day in added if day not in days)
     if strange:
@@ -60,6 +70,14 @@ def stage(lake: Lake, spark: SparkSession, table: str, rows: DataFrame, days: Co
             "too; nothing of them is published: transform() must leave ds as it is"
         )
     return Staged(table, wap_id, staged.snapshot_id if staged else None, {**dict.fromkeys(days, 0), **added})
+
+
+def _hide(lake: Lake, table: str, before: int | None, days: Collection[date]) -> None:
+    """What readers saw before is what they see again."""
+    if before is None:
+        lake.replace(table, lake.no_rows(table), sorted(days))
+    else:
+        lake.show(table, before)
 
 
 def frame(spark: SparkSession, table: str, snapshot_id: int | None) -> DataFrame:

