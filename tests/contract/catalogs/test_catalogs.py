@@ -130,7 +130,7 @@ def test_a_catalog_that_shows_staged_rows_is_refused_and_the_rows_taken_back(tmp
         for published in ([], ["x"]):
             if published:
                 lake.replace(table, _rows(A, *published), [A])
-            with pytest.raises(SettingsError, match=r"rows staged in features\\.visits_v1"):
+            with pytest.raises(SettingsError, match=r"rows staged in features\.visits_v1"):
                 stage(lake, spark, table, rows, [A])
             assert _keys(lake, table, both) == published
         (found,) = (check for check in examine(platform) if check.name == "spark")
