@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include.mlops.ledger.publications import Publication
 from include.mlops.local.ports import free_port
@@ -27,6 +28,7 @@ TEXTS = {"carrier": 16, "origin": 3, "dest": 100, "plane": 40, "status": 4, "cla
 NUMBERS = [f"number_{n}" for n in range(8)]
 WHOLES = ["hour", "weekday", "seats", "distance"]
 FEATURES = [*TEXTS, *NUMBERS, *WHOLES]
+TIME = pa.timestamp("us", tz="UTC")
 TIMES = {"event_time": "timestamp", "available_at": "timestamp", "known_from": "date", "ds": "date"}
 
 
@@ -97,7 +99,7 @@ def rows(ds: date, number: int) -> tuple[pa.Table, pa.Table]:
         + np.nan_to_num(columns["number_0"].to_numpy(zero_copy_only=False))
     )
     late = risk + random.normal(size=number) > 4
-    noon = pa.array([f"{ds}T12:00:00+00:00"]).cast(pa.timestamp("us", tz="UTC"))[0]
+    noon = pa.array([f"{ds}T12:00:00+00:00"]).cast(TIME)[0]
     times = {
         **{name: pa.repeat(noon, number) for name in ("event_time", "available_at")},
         **{name: pa.repeat(pa.scalar(ds, pa.date32()), number) for name in ("known_from", "ds")},
@@ -106,11 +108,46 @@ def rows(ds: date, number: int) -> tuple[pa.Table, pa.Table]:
 
 
 def publish(platform: Platform, group: FeatureGroup, table: pa.Table, ds: date) -> None:
-    platform.lake.create(group.table, {**group.publishes, **TIMES})
+    platform.lake.create(group.table, {**group.publishes, **TIMES}, staged=True)
     snapshot = platform.lake.replace(group.table, table, [ds])
     platform.ledger.publications.record(
         [Publication(group.table, ds, table.num_rows, "meaning", "benchmark", snapshot_id=snapshot)]
     )
+
+
+def landed_trips(state: Path) -> FeatureGroup:
+    """As TRIPS, from Parquet that upstream lands, with a transform and expectations: for steps before publication."""
+    folder = state / "trips"
+    folder.mkdir(exist_ok=True)
+    (folder / "transform.py").write_text("def transform(trips, reads):\n    return trips\n")
+    columns = {**TRIPS.publishes, "at": "timestamp", "planned_at": "timestamp"}
+    source = {"format": "parquet", "path": "trips/{ds}.parquet", "columns": columns}
+    expectations = [
+        {"expect_column_values_to_not_be_null": {"column": "carrier"}},
+        {"expect_column_values_to_be_between": {"column": "hour", "min_value": 0, "max_value": 23}},
+        {"expect_column_values_to_be_between": {"column": "number_0", "min_value": -20, "max_value": 20}},
+        {"expect_column_values_to_be_in_set": {"column": "origin", "value_set": [f"OR{n:03}" for n in range(3)]}},
+        {"expect_column_mean_to_be_between": {"column": "number_1", "min_value": -1, "max_value": 1}},
+    ]
+    declared = TRIPS.model_dump(mode="json", exclude={"source", "expectations", "schedule"})
+    return FeatureGroup.model_validate(
+        {
+            **declared,
+            "available_at": "planned_at",
+            "source": source,
+            "expectations": expectations,
+            "schedule": {"start": FIRST},
+        }
+    ).model_copy(update={"folder": folder})
+
+
+def land(platform: Platform, trips: pa.Table, ds: date) -> None:
+    """As upstream delivers a day for `landed_trips`."""
+    place = Path(platform.settings.landing) / "trips" / f"{ds}.parquet"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    eve = pa.repeat(pa.scalar(f"{ds - timedelta(days=1)}T12:00:00Z").cast(TIME), trips.num_rows)  # before the cut-off
+    landed = trips.select([*TRIPS.publishes, "event_time"]).rename_columns({"event_time": "at"})
+    pq.write_table(landed.append_column("planned_at", eve), place, row_group_size=1_000_000)
 
 
 @contextmanager
