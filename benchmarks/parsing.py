@@ -43,7 +43,7 @@ def set_up(state: Path, models: int) -> dict[str, Any]:
         name = f"model_{number:03}"
         (specs / "models" / f"{name}.yaml").write_text(text.replace("name: flight_delay", f"name: {name}"))
     groups = sum(1 for _ in specs.glob("feature_groups/*/feature_group.yaml"))
-    made = {"ingest": groups, "models": 3 * models, "operations": 2, "broken_specs": 0}
+    made = {"ingest": groups, "models": 3 * models, "operations": 4, "broken_specs": 0}
     (state / "bare").mkdir()
     for name, number in made.items():
         (state / "bare" / f"{name}.py").write_text(EMPTY.format(name=name, number=number))

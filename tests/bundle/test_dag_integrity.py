@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,18 @@ def test_the_example_has_feature_groups_and_a_model() -> None:
 def test_every_dag_is_there_and_no_file_has_an_import_error(bag: DagBag) -> None:
     assert bag.import_errors == {}
     assert set(bag.dags) == EXPECTED
+
+
+@pytest.mark.parametrize("dag_id", ["score_flight_delay", "ingest_airport_weather"])
+def test_the_process_of_a_task_makes_its_own_dag_and_not_those_of_other_specifications(
+    parse: Callable[[Path], DagBag], monkeypatch: pytest.MonkeyPatch, dag_id: str
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)  # as Airflow's task runner does
+    kind, _, name = dag_id.partition("_")
+    file = "ingest.py" if kind == "ingest" else "models.py"
+    made = set(parse(ROOT / "dags" / file).dags)
+    assert dag_id in made
+    assert all(other.endswith(f"_{name}") for other in made)
 
 
 def test_airflow_parses_the_files_of_dags_alone(bag: DagBag) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, get_parsing_context
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferralError, TaskDeferralTimeout
 
 from include.mlops.errors import MlopsError, ServiceUnavailable, WrongTrigger
 from include.mlops.settings import load_settings
+from include.mlops.spec.base import Spec
 from include.mlops.spec.load import Specs, load_specs
 
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
 
 Context = Mapping[str, Any]
+S = TypeVar("S", bound=Spec)
 
 PAUSE = timedelta(seconds=15)
 HUNG_AFTER = timedelta(hours=12)  # or a task that never ends would hold up the coming nights, and nobody be told
@@ -41,6 +43,12 @@ RETRIES = ExceptionRetryPolicy(
 def specs() -> Specs:
     """The users' specifications, as the DAG files see them."""
     return load_specs(load_settings().specs)
+
+
+def wanted(found: Mapping[str, S]) -> list[S]:
+    """All of them; in the process of a task, which parses its file again, only what its DAG is named after."""
+    dag_id = get_parsing_context().dag_id
+    return [one for name, one in found.items() if not dag_id or dag_id.endswith(f"_{name}")]
 
 
 def default_args(owner: str, on_failure: Callable[[Context], None] | None = None) -> dict[str, Any]:
