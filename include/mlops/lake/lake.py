@@ -26,7 +26,12 @@ from include.mlops.spec.interval import Interval
 
 # It warns for each batch of texts that are dictionary-encoded on purpose.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "dictionary type" not in record.getMessage())
-PROPERTIES = {"commit.retry.num-retries": "30", "format-version": "2", "write.parquet.compression-codec": "zstd"}
+PROPERTIES = {
+    "commit.retry.num-retries": "30",
+    "commit.manifest-merge.enabled": "true",  # else each commit of pyiceberg reads as many manifests as there are days
+    "format-version": "2",
+    "write.parquet.compression-codec": "zstd",
+}
 STAGED_PROPERTIES = {**PROPERTIES, "write.wap.enabled": "true", "write.distribution-mode": "hash"}
 
 
