@@ -6,7 +6,7 @@ The only room that knows SQLAlchemy. Times are UTC; every row says when it was r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from include.mlops import stored_rows
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.ledger.exports import Exports
 from include.mlops.ledger.incidents import Incidents
@@ -40,6 +41,7 @@ from include.mlops.ledger.monitoring import Monitoring
 from include.mlops.ledger.plain import dumps
 from include.mlops.ledger.publications import Publications
 from include.mlops.ledger.releases import Releases
+from include.mlops.ledger.tables import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -57,6 +59,14 @@ class Probed:
     place: str
     revision: str
     clock: datetime
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The schema's revision, and each table that has rows with these as lines of JSON, to be read in that order."""
+
+    revision: str
+    tables: Iterator[tuple[str, Iterator[bytes]]]
 
 
 class Ledger:
@@ -87,16 +97,8 @@ class Ledger:
         if found == HEAD:
             return
         _require_known(self._engine.url, found)
-        from alembic import command  # takes longer to import than all else that a task does here
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(connection, "head")
 
     def _revision(self) -> str | None:
         """The revision that the schema is at; None where there is no schema yet."""
@@ -105,6 +107,36 @@ class Ledger:
                 return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
         except SettingsError:  # no such table
             return None
+
+    @contextmanager
+    def one_moment(self) -> Iterator[Moment]:
+        """All rows as they are at this moment, while writers go on."""
+        with self._answering(), stored_rows.one_moment(self._engine.execution_options(reads=True)) as connection:
+            yield Moment(stored_rows.revision(connection) or "", stored_rows.lines(connection))
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table that has any."""
+        with self.read() as connection:
+            return stored_rows.counts(connection)
+
+    def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
+        """Fill an empty ledger with rows of the schema's revision `at`, and bring it up to date, in one transaction.
+
+        Raises SettingsError where it is not empty, or where a newer version of this code made those rows.
+        """
+        _require_known(self._engine.url, at)
+        with self.begin() as connection:
+            if held := stored_rows.counts(connection):
+                raise SettingsError(
+                    f"expected an empty ledger at {self._engine.url!r} (MLOPS_LEDGER_URL), found rows in "
+                    f"{', '.join(held)}; name another one"
+                )
+            found = MetaData()
+            found.reflect(connection, only=lambda name, _: name in {*metadata.tables, "alembic_version"})
+            found.drop_all(connection)
+            _upgrade(connection, at)
+            stored_rows.load(connection, rows)
+            _upgrade(connection, "head")
 
     def probe(self) -> Probed:
         """Make a table and take that back: the schema stays as it is. Raises ServiceUnavailable, SettingsError."""
@@ -162,6 +194,18 @@ class Ledger:
             raise ServiceUnavailable(
                 f"the ledger at {self._engine.url!r} (MLOPS_LEDGER_URL) did not answer: {error.orig}"
             ) from error
+
+
+def _upgrade(connection: Connection, to: str) -> None:
+    from alembic import command  # takes longer to import than all else that a task does here
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
 
 
 def _require_known(url: URL, revision: str | None) -> None:

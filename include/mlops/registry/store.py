@@ -1,0 +1,111 @@
+"""The MLflow server's own store: its database, and the folder that it serves artifacts from. For backups alone; all else
+asks the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import SecretStr
+
+from include.mlops import stored_rows
+from include.mlops.errors import BackupUnusable, ServiceUnavailable, SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_FRESH = {"experiments": 1, "workspaces": 1}  # what a server writes into a new database at its start
+_SERVED = "mlflow-artifacts:/"
+_SETTING = "MLOPS_MLFLOW_STORE_URL"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The schema's revision, and each table that has rows with these as lines of JSON, to be read in that order."""
+
+    revision: str
+    tables: Iterator[tuple[str, Iterator[bytes]]]
+
+
+class RegistryStore:
+    """The database at an SQLAlchemy URL, of MLflow's schema."""
+
+    def __init__(self, url: str) -> None:
+        self._url = SecretStr(url)
+
+    @contextmanager
+    def one_moment(self) -> Iterator[Moment]:
+        """All rows as they are at this moment. Raises SettingsError where there is no store of MLflow's."""
+        self._require_file()
+        with self._answering(), stored_rows.one_moment(self._engine) as connection:
+            found = stored_rows.revision(connection)
+            if found is None:
+                raise SettingsError(f"expected the database of MLflow's server ({_SETTING}), found one without its tables")
+            yield Moment(found, stored_rows.lines(connection))
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table that has any, but for those that a server writes into an empty database."""
+        if not self._exists():
+            return {}
+        with self._answering(), self._engine.connect() as connection:
+            held = stored_rows.counts(connection)
+        return {name: number for name, number in held.items() if number > _FRESH.get(name, 0)}
+
+    def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
+        """Make the schema where there is none, and put the rows into it in one transaction, in place of all others.
+
+        Raises BackupUnusable where MLflow here has another schema than the rows.
+        """
+        with self._answering():
+            self._make_schema()
+            with self._engine.begin() as connection:
+                found = stored_rows.revision(connection)
+                if found != at:
+                    raise BackupUnusable(
+                        f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with "
+                        "the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
+                    )
+                stored_rows.load(connection, rows)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
+
+        return cast("Engine", create_sqlalchemy_engine_with_retry(self._url.get_secret_value()))  # type: ignore[no-untyped-call]
+
+    def _make_schema(self) -> None:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(self._url.get_secret_value(), _SERVED).engine.dispose()  # type: ignore[no-untyped-call]
+
+    @property
+    def _file(self) -> Path | None:
+        url = self._url.get_secret_value()
+        return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+    def _exists(self) -> bool:
+        return self._file is None or self._file.exists()
+
+    def _require_file(self) -> None:
+        if not self._exists():
+            raise SettingsError(
+                f"expected the database of MLflow's server at {self._file}, found nothing there; set {_SETTING} and "
+                "MLOPS_MLFLOW_ARTIFACTS_URL to where that server keeps its runs and its files"
+            )
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            yield
+        except OperationalError as error:
+            raise ServiceUnavailable(f"MLflow's database ({_SETTING}) did not answer: {error.orig}") from error
+        except MlflowException as error:
+            raise SettingsError(f"MLflow's database ({_SETTING}) cannot be used: {str(error)[:300]}") from error
