@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -21,14 +22,25 @@ _REVISION = "alembic_version"
 _AT_ONCE = 1000  # rows
 
 
+@dataclass(frozen=True)
+class Moment:
+    """The revision of the schema, None where there is none yet, and each table that has rows with these, a line each.
+
+    A table's lines are read before the next table is asked for.
+    """
+
+    revision: str | None
+    tables: Iterator[tuple[str, Iterator[bytes]]]
+
+
 @contextmanager
-def one_moment(engine: Engine) -> Iterator[Connection]:
-    """A transaction in which every table is read as it was at the same moment; writers go on."""
+def one_moment(engine: Engine, only: Collection[str] | None = None) -> Iterator[Moment]:
+    """All tables, or those named, as they are at the same moment; writers go on meanwhile."""
     snapshot = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with engine.execution_options(**snapshot).begin() as connection:
         if engine.dialect.name == "sqlite" and not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
             connection.exec_driver_sql("BEGIN")  # its driver begins at the first write only
-        yield connection
+        yield Moment(revision(connection), _lines(connection, only))
 
 
 def revision(connection: Connection) -> str | None:
@@ -38,16 +50,15 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(select(column("version_num")).select_from(table(_REVISION))).scalar()
 
 
-def counts(connection: Connection) -> dict[str, int]:
-    """Rows of each table that has any."""
+def counts(connection: Connection, only: Collection[str] | None = None) -> dict[str, int]:
+    """Rows of each table that has any, of all tables or of those named."""
     counted = select(func.count())
-    found = {one.name: connection.execute(counted.select_from(one)).scalar_one() for one in _tables(connection)}
+    found = {one.name: connection.execute(counted.select_from(one)).scalar_one() for one in _tables(connection, only)}
     return {name: number for name, number in found.items() if number}
 
 
-def lines(connection: Connection) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Each table that has rows, and these, a line each; a table's lines are read before the next table is asked for."""
-    for one in _tables(connection):
+def _lines(connection: Connection, only: Collection[str] | None) -> Iterator[tuple[str, Iterator[bytes]]]:
+    for one in _tables(connection, only):
         kept = [part for part in one.columns if part.computed is None]
         asked = select(*kept).order_by(*one.primary_key)
         rows = iter(connection.execute(asked, execution_options={"yield_per": _AT_ONCE}))
@@ -57,15 +68,16 @@ def lines(connection: Connection) -> Iterator[tuple[str, Iterator[bytes]]]:
 
 
 def load(connection: Connection, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
-    """Replace all rows by those of `lines`, in the transaction of the connection.
+    """Replace the rows of those tables, in the transaction of the connection.
 
     Raises KeyError for a table that the schema lacks.
     """
-    tables = {one.name: one for one in _tables(connection)}
+    tables = {one.name: one for one in _tables(connection, None)}
     if strange := sorted(rows.keys() - tables.keys()):
         raise KeyError(", ".join(strange))
     for one in reversed(tables.values()):
-        connection.execute(one.delete())
+        if one.name in rows:
+            connection.execute(one.delete())
     for name, one in tables.items():
         if name in rows:
             _insert(connection, one, (json.loads(line) for line in rows[name]()))
@@ -74,11 +86,11 @@ def load(connection: Connection, rows: Mapping[str, Callable[[], Iterable[bytes]
             _number_on(connection, one)
 
 
-def _tables(connection: Connection) -> list[Table]:
+def _tables(connection: Connection, only: Collection[str] | None) -> list[Table]:
     """Those that others refer to come first."""
     metadata = MetaData()
     metadata.reflect(connection)
-    found = [one for one in metadata.sorted_tables if one.name != _REVISION]
+    found = [one for one in metadata.sorted_tables if one.name != _REVISION and (only is None or one.name in only)]
     for part in (part for one in found for part in one.columns):
         if isinstance(part.type, JSON):
             part.type.none_as_null = bool(part.nullable)
@@ -96,7 +108,9 @@ def _number_on(connection: Connection, one: Table) -> None:
     for key in one.primary_key:
         if key.type.python_type is int:
             asked = {"named": one.name, "key": key.name}
-            counter = connection.execute(text("SELECT pg_get_serial_sequence(quote_ident(:named), :key)"), asked).scalar()
+            counter = connection.execute(
+                text("SELECT pg_get_serial_sequence(quote_ident(:named), :key)"), asked
+            ).scalar()
             last = connection.execute(select(func.max(key))).scalar()
             if counter and last is not None:
                 connection.execute(text("SELECT setval(:counter, :last)"), {"counter": counter, "last": max(last, 1)})

@@ -61,14 +61,6 @@ class Probed:
     clock: datetime
 
 
-@dataclass(frozen=True)
-class Moment:
-    """The schema's revision, and each table that has rows with these as lines of JSON, to be read in that order."""
-
-    revision: str
-    tables: Iterator[tuple[str, Iterator[bytes]]]
-
-
 class Ledger:
     """Opens the store at `url`; `migrate()` brings its schema up to date."""
 
@@ -109,15 +101,18 @@ class Ledger:
             return None
 
     @contextmanager
-    def one_moment(self) -> Iterator[Moment]:
+    def one_moment(self) -> Iterator[stored_rows.Moment]:
         """All rows as they are at this moment, while writers go on."""
-        with self._answering(), stored_rows.one_moment(self._engine.execution_options(reads=True)) as connection:
-            yield Moment(stored_rows.revision(connection) or "", stored_rows.lines(connection))
+        with (
+            self._answering(),
+            stored_rows.one_moment(self._engine.execution_options(reads=True), metadata.tables) as moment,
+        ):
+            yield moment
 
     def counts(self) -> dict[str, int]:
         """Rows of each table that has any."""
         with self.read() as connection:
-            return stored_rows.counts(connection)
+            return stored_rows.counts(connection, metadata.tables)
 
     def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
         """Fill an empty ledger with rows of the schema's revision `at`, and bring it up to date, in one transaction.
@@ -126,7 +121,7 @@ class Ledger:
         """
         _require_known(self._engine.url, at)
         with self.begin() as connection:
-            if held := stored_rows.counts(connection):
+            if held := stored_rows.counts(connection, metadata.tables):
                 raise SettingsError(
                     f"expected an empty ledger at {self._engine.url!r} (MLOPS_LEDGER_URL), found rows in "
                     f"{', '.join(held)}; name another one"

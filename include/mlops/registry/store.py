@@ -1,12 +1,9 @@
-"""The MLflow server's own store: its database, and the folder that it serves artifacts from. For backups alone; all else
-asks the server.
-"""
+"""The database behind the MLflow server, for backups alone; all else asks the server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,19 +14,11 @@ from include.mlops import stored_rows
 from include.mlops.errors import BackupUnusable, ServiceUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 _FRESH = {"experiments": 1, "workspaces": 1}  # what a server writes into a new database at its start
 _SERVED = "mlflow-artifacts:/"
 _SETTING = "MLOPS_MLFLOW_STORE_URL"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The schema's revision, and each table that has rows with these as lines of JSON, to be read in that order."""
-
-    revision: str
-    tables: Iterator[tuple[str, Iterator[bytes]]]
 
 
 class RegistryStore:
@@ -39,27 +28,27 @@ class RegistryStore:
         self._url = SecretStr(url)
 
     @contextmanager
-    def one_moment(self) -> Iterator[Moment]:
+    def one_moment(self) -> Iterator[stored_rows.Moment]:
         """All rows as they are at this moment. Raises SettingsError where there is no store of MLflow's."""
         self._require_file()
-        with self._answering(), stored_rows.one_moment(self._engine) as connection:
-            found = stored_rows.revision(connection)
-            if found is None:
-                raise SettingsError(f"expected the database of MLflow's server ({_SETTING}), found one without its tables")
-            yield Moment(found, stored_rows.lines(connection))
+        with self._answering(), stored_rows.one_moment(self._engine) as moment:
+            if moment.revision is None:
+                raise SettingsError(
+                    f"expected the database of MLflow's server ({_SETTING}), found one without its tables"
+                )
+            yield moment
 
     def counts(self) -> dict[str, int]:
         """Rows of each table that has any, but for those that a server writes into an empty database."""
         if not self._exists():
             return {}
         with self._answering(), self._engine.connect() as connection:
-            held = stored_rows.counts(connection)
-        return {name: number for name, number in held.items() if number > _FRESH.get(name, 0)}
+            return _beyond_fresh(connection)
 
     def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
-        """Make the schema where there is none, and put the rows into it in one transaction, in place of all others.
+        """Make the schema where there is none, and put the rows into it, in one transaction.
 
-        Raises BackupUnusable where MLflow here has another schema than the rows.
+        Raises BackupUnusable where it holds rows, or where MLflow here has another schema than the rows.
         """
         with self._answering():
             self._make_schema()
@@ -67,8 +56,13 @@ class RegistryStore:
                 found = stored_rows.revision(connection)
                 if found != at:
                     raise BackupUnusable(
-                        f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with "
-                        "the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
+                        f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore "
+                        "with the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
+                    )
+                if held := _beyond_fresh(connection):
+                    raise BackupUnusable(
+                        f"expected an empty database of MLflow's ({_SETTING}), found rows in {', '.join(held)}; name "
+                        "another one"
                     )
                 stored_rows.load(connection, rows)
 
@@ -109,3 +103,7 @@ class RegistryStore:
             raise ServiceUnavailable(f"MLflow's database ({_SETTING}) did not answer: {error.orig}") from error
         except MlflowException as error:
             raise SettingsError(f"MLflow's database ({_SETTING}) cannot be used: {str(error)[:300]}") from error
+
+
+def _beyond_fresh(connection: Connection) -> dict[str, int]:
+    return {name: number for name, number in stored_rows.counts(connection).items() if number > _FRESH.get(name, 0)}
