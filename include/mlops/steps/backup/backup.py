@@ -1,8 +1,9 @@
 """Backup: a consistent point without stopping anybody.
 
-Whoever refers is taken first: the ledger, whose rows name model versions and snapshots; then MLflow, whose versions name
-files and snapshots; then the lake. What is referred to is written before who refers to it and is not changed after, so
-it is there. Rows and files that came meanwhile are in the backup and nobody refers to them, as after a killed run.
+Whoever refers is taken first: the ledger, whose rows name model versions and snapshots; then MLflow, whose versions
+name files and snapshots; then the lake. What is referred to is written before who refers to it and is not changed
+after, so it is there. Rows and files that came meanwhile are in the backup and nobody refers to them, as after a killed
+run.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from include.mlops.steps.platform import Platform
 from include.mlops.stored_files import listing, read_whole
 
 if TYPE_CHECKING:
-    from include.mlops.lake.reachable import TableFile, TableState
+    from include.mlops.lake.reachable import TableFile
     from include.mlops.stored_rows import Moment
 
 AT_ONCE = 8  # files

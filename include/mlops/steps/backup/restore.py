@@ -1,4 +1,4 @@
-"""Restore: the other way round. Files first, then who refers to them, the ledger last: before that nothing is published.
+"""Restore: the other way round. Files first, then who refers to them, the ledger last: until then nothing is published.
 
 A mark in the warehouse says that a restore is on its way, and of which point. One that was cut short is gone on with.
 """
@@ -21,7 +21,7 @@ MARK = ".restoring"
 
 
 def check(url: str, name: str, tell: Tell) -> Point:
-    """Read every content of a point and compare it with its checksum. Raises BackupUnusable for the first damaged one."""
+    """Read every content of a point and compare it with its checksum. Raises BackupUnusable for a damaged one."""
     place = Place(url)
     point = place.point(name)
     place.require_whole(point)
