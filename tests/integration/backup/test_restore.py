@@ -64,7 +64,7 @@ def test_a_restore_that_was_cut_short_after_any_of_its_parts_shows_nothing_and_i
 ) -> None:
     restored = another()
 
-    class Cut(Exception):  # noqa: N818 - a stop, no error
+    class Cut(Exception):
         pass
 
     def cut_after(number: int) -> Callable[[str], None]:
