@@ -7,7 +7,7 @@ names: https://iceberg.apache.org/spec/
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -20,7 +20,7 @@ from pyiceberg.types import StructType
 from include.mlops.errors import MlopsError
 from include.mlops.lake.catalog import available
 from include.mlops.lake.lake import Lake
-from include.mlops.lake.reachable import canonical
+from include.mlops.lake.reachable import TableFile, canonical
 
 _PATHS = ("write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path")
 _MANIFEST_PATH, _MANIFEST_LENGTH, _DATA_FILE, _FILE_PATH, _REFERENCED = 500, 501, 2, 100, 143  # ids that the spec gives
@@ -32,6 +32,10 @@ class Move:
     def __init__(self, old: str, new: str) -> None:
         self._old, self._new = canonical(old), new.rstrip("/")
 
+    def address(self, path: str) -> str:
+        """Of a file by its path from the table's place."""
+        return f"{self._new}/{path}"
+
     def __call__(self, address: str) -> str:
         found = canonical(address)
         if found == self._old:
@@ -41,7 +45,25 @@ class Move:
         return self._new + found.removeprefix(self._old)
 
 
-def moved_metadata(content: bytes, move: Move) -> bytes:
+def relocated(files: Sequence[TableFile], move: Move, read: Callable[[str], bytes]) -> Iterator[tuple[str, bytes]]:
+    """The new address and content of each file of a table that holds addresses, those first that others name; the last
+    is the metadata. `read` gives the content of a file by its path.
+    """
+    sizes: dict[str, int] = {}
+    changes: Mapping[str, Callable[[bytes], bytes]] = {
+        "manifest": lambda content: _manifest(content, move),
+        "list": lambda content: _list(content, move, sizes),
+        "metadata": lambda content: _metadata(content, move),
+    }
+    for kind, change in changes.items():
+        for file in files:
+            if file.kind == kind:
+                address, content = move.address(file.path), change(read(file.path))
+                sizes[address] = len(content)
+                yield address, content
+
+
+def _metadata(content: bytes, move: Move) -> bytes:
     """The metadata file itself. It forgets earlier ones, which did not move."""
     found: dict[str, Any] = json.loads(content)
     found["location"] = move(found["location"])
@@ -55,7 +77,7 @@ def moved_metadata(content: bytes, move: Move) -> bytes:
     return json.dumps(found).encode()
 
 
-def moved_list(content: bytes, move: Move, sizes: Mapping[str, int]) -> bytes:
+def _list(content: bytes, move: Move, sizes: Mapping[str, int]) -> bytes:
     """A snapshot's list of manifests; `sizes` are those of the moved manifests, by their new address."""
 
     def change(record: Record, schema: Schema) -> None:
@@ -66,7 +88,7 @@ def moved_list(content: bytes, move: Move, sizes: Mapping[str, int]) -> bytes:
     return _rewritten(content, "manifest_file", change)
 
 
-def moved_manifest(content: bytes, move: Move) -> bytes:
+def _manifest(content: bytes, move: Move) -> bytes:
     """A list of data files."""
 
     def change(record: Record, schema: Schema) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -31,7 +30,7 @@ class RegistryStore:
     def one_moment(self) -> Iterator[stored_rows.Moment]:
         """All rows as they are at this moment. Raises SettingsError where there is no store of MLflow's."""
         self._require_file()
-        with self._answering(), stored_rows.one_moment(self._engine) as moment:
+        with self._opened() as engine, stored_rows.one_moment(engine) as moment:
             if moment.revision is None:
                 raise SettingsError(
                     f"expected the database of MLflow's server ({_SETTING}), found one without its tables"
@@ -42,7 +41,7 @@ class RegistryStore:
         """Rows of each table that has any, but for those that a server writes into an empty database."""
         if not self._exists():
             return {}
-        with self._answering(), self._engine.connect() as connection:
+        with self._opened() as engine, engine.connect() as connection:
             return _beyond_fresh(connection)
 
     def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
@@ -52,25 +51,29 @@ class RegistryStore:
         """
         with self._answering():
             self._make_schema()
-            with self._engine.begin() as connection:
-                found = stored_rows.revision(connection)
-                if found != at:
-                    raise BackupUnusable(
-                        f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore "
-                        "with the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
-                    )
-                if held := _beyond_fresh(connection):
-                    raise BackupUnusable(
-                        f"expected an empty database of MLflow's ({_SETTING}), found rows in {', '.join(held)}; name "
-                        "another one"
-                    )
-                stored_rows.load(connection, rows)
+        with self._opened() as engine, engine.begin() as connection:
+            found = stored_rows.revision(connection)
+            if found != at:
+                raise BackupUnusable(
+                    f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with "
+                    "the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
+                )
+            if held := _beyond_fresh(connection):
+                raise BackupUnusable(
+                    f"expected an empty database for MLflow ({_SETTING}), found rows in {', '.join(held)}; name another"
+                )
+            stored_rows.load(connection, rows)
 
-    @cached_property
-    def _engine(self) -> Engine:
-        from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
+    @contextmanager
+    def _opened(self) -> Iterator[Engine]:
+        from mlflow.store.db.utils import create_sqlalchemy_engine
 
-        return cast("Engine", create_sqlalchemy_engine_with_retry(self._url.get_secret_value()))  # type: ignore[no-untyped-call]
+        with self._answering():
+            engine: Engine = create_sqlalchemy_engine(self._url.get_secret_value())  # type: ignore[no-untyped-call]
+            try:
+                yield engine
+            finally:
+                engine.dispose()
 
     def _make_schema(self) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

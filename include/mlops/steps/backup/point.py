@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
@@ -32,7 +33,7 @@ class KeptFile(Kept):
     """
 
     path: str
-    kind: str = "data"
+    kind: Literal["metadata", "list", "manifest", "data"] = "data"
     written: int = 0
 
 

@@ -111,29 +111,23 @@ class _Restoring:
         self._copy("MLflow's files", self._platform.settings.mlflow_artifacts.rstrip("/"), files)
 
     def files(self, table: KeptTable) -> str:
-        """All files of a table; returns the address of its metadata. The small ones that hold addresses are rewritten,
-        those first that others name.
-        """
-        from include.mlops.lake.relocation import Move, moved_list, moved_manifest, moved_metadata
+        """All files of a table, those with addresses in them rewritten. Returns the address of its metadata."""
+        from include.mlops.lake.reachable import TableFile
+        from include.mlops.lake.relocation import Move, relocated
 
         target = f"{self._platform.settings.warehouse.rstrip('/')}/{table.name.replace('.', '/')}"
-        move = Move(table.location, target)
         self._copy(table.name, target, tuple(file for file in table.files if file.kind == "data"))
-        sizes: dict[str, int] = {}
+        kept = {file.path: file for file in table.files}
 
-        def rewrite(kind: str, change: Callable[[bytes], bytes]) -> str:
-            address = ""
-            for file in (file for file in table.files if file.kind == kind):
-                address = f"{target}/{file.path}"
-                content = change(self._place.content(f"{table.name}: {file.path}", file).to_pybytes())
-                sizes[address] = len(content)
-                with answering(target):
-                    write_whole(address, content)
-            return address
+        def read(path: str) -> bytes:
+            return self._place.content(f"{table.name}: {path}", kept[path]).to_pybytes()
 
-        rewrite("manifest", lambda content: moved_manifest(content, move))
-        rewrite("list", lambda content: moved_list(content, move, sizes))
-        return rewrite("metadata", lambda content: moved_metadata(content, move))
+        address = ""
+        files = [TableFile(file.path, file.kind, file.size) for file in table.files]
+        for address, content in relocated(files, Move(table.location, target), read):
+            with answering(target):
+                write_whole(address, content)
+        return address
 
     def register(self, tables: tuple[KeptTable, ...], metadata: Mapping[str, str]) -> None:
         from include.mlops.lake.relocation import register
