@@ -17,13 +17,21 @@ def register(app: typer.Typer) -> None:
     app.command()(restore)
 
 
-def backup(place: Where) -> None:
+def backup(
+    place: Where,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Then delete all backups there but so many; run one backup at a time.")
+    ] = None,
+) -> None:
     """Add a point to the backups in a place: ledger, MLflow and lake as of one moment, while everything goes on."""
     with platform() as rooms:
         from include.mlops.steps.backup.backup import backup as take
+        from include.mlops.steps.backup.place import Place
 
         made = take(rooms, place, typer.echo)
         typer.echo(f"{made.point.name}: whole, {made.files} files, of which {made.copied} were copied now")
+        if keep:
+            typer.echo(f"{Place(place).forget(keep)} older backups deleted")
 
 
 def restore(

@@ -100,6 +100,38 @@ def test_an_earlier_point_can_be_restored(small: World, another: Callable[..., W
     assert restored.platform.ledger.publications.frontier(FLIGHTS.table) == day(1)
 
 
+def test_older_backups_go_with_what_they_alone_hold(
+    small: World, another: Callable[..., World], tmp_path: Path
+) -> None:
+    place = Place(str(tmp_path / "place"))
+    small.publish_flights(1)
+    backup(small.platform, place.url, quietly)
+    small.platform.lake.catalog.drop_table(FLIGHTS.table)
+    small.publish_flights(2)
+    second = backup(small.platform, place.url, quietly).point
+    third = backup(small.platform, place.url, quietly).point
+    assert place.forget(2) == 1
+    assert place.points() == sorted([second.name, third.name])
+    kept = {file.name for file in (tmp_path / "place" / "files").rglob("*") if file.is_file()}
+    assert kept == {content.sha256 for point in (second, third) for _, content in point.contents()}
+    restore(another().platform, place.url, "", quietly)
+
+
+def test_a_backup_whose_contents_were_deleted_meanwhile_is_none(small: World, tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "place"))
+    small.publish_flights(1)
+    backup(small.platform, place.url, quietly)
+    small.publish_flights(2)
+
+    def forget(line: str) -> None:
+        if line.startswith("features"):
+            Place(place.url).forget(1)
+
+    with pytest.raises(BackupUnusable, match="damaged: rows of ledger"):
+        backup(small.platform, place.url, forget)
+    assert len(place.points()) == 1
+
+
 def test_a_backup_that_was_cut_short_is_none(small: World, another: Callable[..., World], tmp_path: Path) -> None:
     small.publish_flights(1)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from include.mlops.errors import BackupUnusable, MlopsError, SettingsError
 from include.mlops.steps.backup.point import Kept, Point, read_point
-from include.mlops.stored_files import file_system, listing, read_whole, takes_files, write_whole
+from include.mlops.stored_files import file_system, listing, read_whole, remove_file, takes_files, write_whole
 
 _SHOWN = 5
 
@@ -55,9 +55,26 @@ class Place:
             return read_point(read_whole(address).to_pybytes(), address)
 
     def finish(self, point: Point) -> None:
-        """From now on the backup exists."""
+        """From now on the backup exists. Raises BackupUnusable where a content was taken away meanwhile."""
+        self._held = None
+        self.require_whole(point)
         with self._answering():
             write_whole(f"{self.url}/points/{point.name}.json", point.model_dump_json().encode())
+
+    def forget(self, keep: int) -> int:
+        """Delete all backups but the newest `keep` (one or more), and contents that these do not name. Returns the
+        number of backups that went.
+        """
+        known = self.points()
+        named = {kept.sha256 for name in known[-keep:] for _, kept in self.point(name).contents()}
+        with self._answering():
+            for name in known[:-keep]:
+                remove_file(f"{self.url}/points/{name}.json")
+            for file in listing(f"{self.url}/files"):
+                if file.path.rpartition("/")[2] not in named:
+                    remove_file(f"{self.url}/files/{file.path}")
+        self._held = None
+        return len(known[:-keep])
 
     def holds(self, kept: Kept) -> bool:
         """As of when this was first asked."""

@@ -120,7 +120,7 @@ class _Restoring:
         kept = {file.path: file for file in table.files}
 
         def read(path: str) -> bytes:
-            return self._place.content(f"{table.name}: {path}", kept[path]).to_pybytes()
+            return bytes(self._place.content(f"{table.name}: {path}", kept[path]))
 
         address = ""
         files = [TableFile(file.path, file.kind, file.size) for file in table.files]
