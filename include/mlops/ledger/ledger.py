@@ -22,6 +22,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    String,
     Table,
     column,
     create_engine,
@@ -46,6 +47,7 @@ from include.mlops.ledger.tables import metadata
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MIGRATION_LOCK = 7_265_001  # any number that no other application of that Postgres database locks
+RESTORING = "restoring "  # and of what, in place of a revision
 SQLITE_TIMEOUT = 30.0  # seconds to wait for another writer; `?timeout=` in the URL says otherwise
 
 
@@ -114,12 +116,34 @@ class Ledger:
         with self.read() as connection:
             return stored_rows.counts(connection, metadata.tables)
 
+    def restoring(self) -> str:
+        """What `await_restore` named, until `restore`; else empty."""
+        found = self._revision() or ""
+        return found.removeprefix(RESTORING) if found.startswith(RESTORING) else ""
+
+    def await_restore(self, of: str) -> None:
+        """Keep everybody out of an empty ledger until `restore`: every task asks for the revision first, and this is
+        none that it knows. Raises SettingsError where the ledger is not empty.
+        """
+        with self._emptied() as connection:
+            mark = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+            mark.create(connection)
+            connection.execute(mark.insert().values(version_num=RESTORING + of))
+
     def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
         """Fill an empty ledger with rows of the schema's revision `at`, and bring it up to date, in one transaction.
 
         Raises SettingsError where it is not empty, or where a newer version of this code made those rows.
         """
         _require_known(self._engine.url, at)
+        with self._emptied() as connection:
+            _upgrade(connection, at)
+            stored_rows.load(connection, rows)
+            _upgrade(connection, "head")
+
+    @contextmanager
+    def _emptied(self) -> Iterator[Connection]:
+        """A transaction that begins without our tables."""
         with self.begin() as connection:
             if held := stored_rows.counts(connection, metadata.tables):
                 raise SettingsError(
@@ -129,9 +153,7 @@ class Ledger:
             found = MetaData()
             found.reflect(connection, only=lambda name, _: name in {*metadata.tables, "alembic_version"})
             found.drop_all(connection)
-            _upgrade(connection, at)
-            stored_rows.load(connection, rows)
-            _upgrade(connection, "head")
+            yield connection
 
     def probe(self) -> Probed:
         """Make a table and take that back: the schema stays as it is. Raises ServiceUnavailable, SettingsError."""
@@ -204,6 +226,11 @@ def _upgrade(connection: Connection, to: str) -> None:
 
 
 def _require_known(url: URL, revision: str | None) -> None:
+    if revision and revision.startswith(RESTORING):
+        raise SettingsError(
+            f"expected a whole ledger at {url!r}, found that the restore of {revision.removeprefix(RESTORING)} was cut "
+            "short, or is under way; go on with it by the same command, or empty this ledger and all that it restored"
+        )
     if revision is not None and revision > HEAD:
         raise SettingsError(
             f"expected the ledger at {url!r} at revision {HEAD} or before, found {revision}, which a newer version of "

@@ -98,13 +98,13 @@ class RegistryStore:
     @contextmanager
     def _answering(self) -> Iterator[None]:
         from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import OperationalError
+        from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
         try:
             yield
         except OperationalError as error:
             raise ServiceUnavailable(f"MLflow's database ({_SETTING}) did not answer: {error.orig}") from error
-        except MlflowException as error:
+        except (MlflowException, ArgumentError, ProgrammingError) as error:
             raise SettingsError(f"MLflow's database ({_SETTING}) cannot be used: {str(error)[:300]}") from error
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from include.mlops.errors import BackupUnusable
+from include.mlops.errors import BackupUnusable, SettingsError
 from include.mlops.lake.views import has_latest
 from include.mlops.ledger.ledger import Ledger
 from include.mlops.steps.backup.backup import BackedUp
 from include.mlops.steps.backup.restore import check, restore
+from include.mlops.steps.platform import Platform
 from include.mlops.steps.training.reproduce import reproduce
 from tests.integration.backup.conftest import PUBLISHED, mlflow
 from tests.integration.scoring.world import FLIGHTS, V1_AS_OF, World, day, days
@@ -85,10 +86,13 @@ def test_a_restore_that_was_cut_short_after_any_of_its_parts_shows_nothing_and_i
             break
         except Cut:
             assert not Ledger(restored.platform.settings.ledger).counts()
+            with pytest.raises(SettingsError, match=f"restore of {backed_up[1].point.name} was cut short"):
+                Platform(restored.platform.settings).ledger.publications.frontier(FLIGHTS.table)
     assert number > 4
     assert restored.platform.ledger.counts() == backed_up[1].point.ledger.rows
     assert scores(restored, NIGHT, NIGHT).equals(scores(world, NIGHT, NIGHT))
-    assert not list(restored.platform.settings.state.rglob(".restoring"))
+    with pytest.raises(BackupUnusable, match="empty places"):
+        restore(restored.platform, str(backed_up[0]), "", quietly)
 
 
 def test_a_place_that_holds_something_is_refused_by_its_name_and_left_alone(

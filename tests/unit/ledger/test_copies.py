@@ -125,3 +125,17 @@ def test_a_restore_that_fails_leaves_the_ledger_as_it_was(other: Ledger) -> None
     _publish(other)
     with other.read() as connection:
         assert connection.execute(select(publications.c.ds)).scalars().all() == [DAY]
+
+
+def test_a_ledger_that_waits_for_a_restore_keeps_everybody_out_until_it_is_whole(ledger: Ledger, other: Ledger) -> None:
+    _publish(ledger)
+    other.await_restore("20130410T000000Z-abcd")
+    assert other.restoring() == "20130410T000000Z-abcd"
+    for act in (other.migrate, other.probe):
+        with pytest.raises(SettingsError, match="restore of 20130410T000000Z-abcd was cut short"):
+            act()
+    _restore(other, _dumped(ledger))
+    other.migrate()
+    assert (other.restoring(), other.counts()) == ("", {"publications": 1})
+    with pytest.raises(SettingsError, match="expected an empty ledger"):
+        other.await_restore("another")

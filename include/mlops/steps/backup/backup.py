@@ -65,7 +65,7 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
 
     now = datetime.now(UTC)
     point = Point(
-        name=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
+        name=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:4]}",
         made_at=now,
         ledger=ledger,
         registry=registry,

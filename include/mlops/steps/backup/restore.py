@@ -1,6 +1,6 @@
 """Restore: the other way round. Files first, then who refers to them, the ledger last: until then nothing is published.
 
-A mark in the warehouse says that a restore is on its way, and of which point. One that was cut short is gone on with.
+Meanwhile the ledger says that it waits for this point, so no task runs. A restore that was cut short is gone on with.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from include.mlops.errors import BackupUnusable, SettingsError
-from include.mlops.settings import Settings
 from include.mlops.steps.backup.backup import AT_ONCE, Tell
 from include.mlops.steps.backup.place import Place, answering
 from include.mlops.steps.backup.point import Kept, KeptFile, KeptRows, KeptTable, Point
 from include.mlops.steps.platform import Platform
-from include.mlops.stored_files import entries, listing, read_whole, remove_file, size_of, write_whole
-
-MARK = ".restoring"
+from include.mlops.stored_files import entries, listing, size_of, write_whole
 
 
 def check(url: str, name: str, tell: Tell) -> Point:
@@ -46,38 +43,30 @@ def restore(platform: Platform, url: str, name: str, tell: Tell) -> Point:
     restoring = _Restoring(platform, place, tell)
     restoring.artifacts(point.artifacts)
     metadata = {table.name: restoring.files(table) for table in point.tables}
-    restoring.rows("MLflow", point.registry, platform.registry_store.counts, platform.registry_store.restore)
+    restoring.registry(point.registry)
     restoring.register(point.tables, metadata)
-    restoring.rows("ledger", point.ledger, platform.opened_ledger.counts, platform.opened_ledger.restore)
-    with answering(platform.settings.warehouse):
-        remove_file(_mark(platform.settings))
+    platform.opened_ledger.restore(point.ledger.revision, restoring.lines("ledger", point.ledger))
+    restoring.told("ledger", point.ledger)
     return point
 
 
-def _mark(settings: Settings) -> str:
-    return f"{settings.warehouse.rstrip('/')}/{MARK}"
-
-
 def _begin(platform: Platform, point: Point) -> None:
-    """Mark the warehouse, where nothing but an earlier try of this point is there."""
-    settings = platform.settings
+    """Mark the ledger, where nothing but an earlier try of this point is in any place."""
+    settings, begun = platform.settings, platform.opened_ledger.restoring()
     if settings.catalog_kind == "rest" and not settings.warehouse_url:
         raise SettingsError("expected MLOPS_WAREHOUSE_URL to say where the restored tables' files go, found nothing")
-    mark = _mark(settings)
-    with answering(settings.warehouse):
-        if size_of(mark) is not None:
-            begun = read_whole(mark).to_pybytes().decode()
-            if begun != point.name:
-                raise BackupUnusable(
-                    f"expected no other restore on its way, found that of {begun} in {settings.warehouse}; go on with "
-                    f"it (--point {begun}), or empty the warehouse, MLflow's database and files, and the catalog"
-                )
-            return
-        if held := _held(platform):
-            raise BackupUnusable(
-                f"expected empty places to restore into, found {'; '.join(held)}; name others, or empty these"
-            )
-        write_whole(mark, point.name.encode())
+    if begun == point.name:
+        return
+    if begun:
+        raise BackupUnusable(
+            f"expected no other restore on its way, found that of {begun}; go on with it (--point {begun}), or empty the "
+            "ledger, the catalog, the warehouse, and MLflow's database and files"
+        )
+    if held := _held(platform):
+        raise BackupUnusable(
+            f"expected empty places to restore into, found {'; '.join(held)}; name others, or empty these"
+        )
+    platform.opened_ledger.await_restore(point.name)
 
 
 def _held(platform: Platform) -> list[str]:
@@ -139,25 +128,23 @@ class _Restoring:
                 ensure_latest(self._platform.lake, table.name)
         self._tell(f"catalog: {len(tables)} tables")
 
-    def rows(
-        self,
-        whose: str,
-        kept: KeptRows,
-        counts: Callable[[], Mapping[str, int]],
-        load: Callable[[str, Mapping[str, Callable[[], Iterator[bytes]]]], None],
-    ) -> None:
-        held = counts()
+    def registry(self, kept: KeptRows) -> None:
+        store, whose = self._platform.registry_store, "MLflow"
+        held = store.counts()
         if not held:
-            load(
-                kept.revision,
-                {table: self._lines(f"rows of {whose}.{table}", kept.parts[table]) for table in kept.parts},
-            )
+            store.restore(kept.revision, self.lines(whose, kept))
         elif any(kept.rows.get(table) != number for table, number in held.items()):
             raise BackupUnusable(
-                f"expected the database of {whose} as the restore that was cut short left it, found other rows in "
+                "expected MLflow's database as the restore that was cut short left it, found other rows in "
                 f"{', '.join(held)}; who wrote there? Empty it, and restore again"
             )
+        self.told(whose, kept)
+
+    def told(self, whose: str, kept: KeptRows) -> None:
         self._tell(f"{whose}: {sum(kept.rows.values())} rows of {len(kept.rows)} tables")
+
+    def lines(self, whose: str, kept: KeptRows) -> dict[str, Callable[[], Iterator[bytes]]]:
+        return {table: self._lines(f"rows of {whose}.{table}", parts) for table, parts in kept.parts.items()}
 
     def _lines(self, what: str, parts: tuple[Kept, ...]) -> Callable[[], Iterator[bytes]]:
         def read() -> Iterator[bytes]:
