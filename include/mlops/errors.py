@@ -18,6 +18,7 @@
     |- TrainingFailed          the training set is unusable (empty, one class, no holdout)
     |- FeaturesUnusable        rows lack a column that the model needs, or hold values that it cannot take
     |- NotReproducible         training again from the record gave another model
+    |- BackupUnusable          a backup is damaged or of another version, or what it should go into is not empty
     |- WrongTrigger            a run was started by hand with values that it cannot use; nobody is called for it
     `- ServiceUnavailable      transient: Spark, MLflow, the catalog or the ledger did not answer
 
@@ -146,6 +147,10 @@ class FeaturesUnusable(MlopsError):
 
 class NotReproducible(MlopsError):
     """Training again from the record gave another model file."""
+
+
+class BackupUnusable(MlopsError):
+    """A backup cannot be restored: it is not whole, of another version, or its target holds something already."""
 
 
 class WrongTrigger(MlopsError):

@@ -164,6 +164,14 @@ class Settings(BaseSettings):
     def ledger(self) -> str:
         return self.ledger_url.get_secret_value() or f"sqlite:///{self.state / 'ledger.db'}"
 
+    @cached_property
+    def mlflow_store(self) -> str:
+        return self.mlflow_store_url.get_secret_value() or f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
+
+    @cached_property
+    def mlflow_artifacts(self) -> str:
+        return self.mlflow_artifacts_url or (self.state / "mlflow" / "artifacts").as_uri()
+
     def source_url(self, connection: str) -> str:
         """The database behind a `connection:` of a specification. Raises SettingsError where none is set."""
         if connection not in self.source_urls:

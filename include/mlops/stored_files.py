@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import fs
 
 _SCHEMES = {"s3a": "s3", "s3n": "s3"}  # Hadoop's names for the same
+_IN_MEMORY = 16 << 20
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file below a folder: its path from there, bytes, and when it was written (ns since 1970)."""
+
+    path: str
+    size: int
+    written: int
 
 
 def file_system(url: str) -> tuple[fs.FileSystem, str]:
@@ -28,6 +40,45 @@ def entries(url: str) -> int:
     """How many files and folders lie in a folder; none where there is no folder yet. Raises OSError."""
     filesystem, path = file_system(url)
     return len(filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)))
+
+
+def listing(url: str) -> list[Listed]:
+    """All files below a folder, by path; none where there is no folder yet. Raises OSError."""
+    filesystem, path = file_system(url)
+    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    above = len(path.rstrip("/")) + 1
+    files = (Listed(one.path[above:], one.size, one.mtime_ns or 0) for one in found if one.type == fs.FileType.File)
+    return sorted(files, key=lambda file: file.path)
+
+
+def size_of(url: str) -> int | None:
+    """Bytes of a file; None where there is none. Raises OSError."""
+    filesystem, path = file_system(url)
+    found = filesystem.get_file_info(path)
+    return found.size if found.type == fs.FileType.File else None
+
+
+def read_whole(url: str) -> pa.Buffer:
+    """The content as it is now. Memory holds small files alone: of a large one it is a map of a copy on this disk.
+
+    Raises FileNotFoundError, OSError.
+    """
+    filesystem, path = file_system(url)
+    with filesystem.open_input_file(path) as source:
+        if source.size() <= _IN_MEMORY:
+            return source.read_buffer()
+        with tempfile.NamedTemporaryFile() as copy:
+            while block := source.read(_IN_MEMORY):
+                copy.write(block)
+            copy.flush()
+            return pa.memory_map(copy.name).read_buffer()  # the map outlives the name
+
+
+def remove_file(url: str) -> None:
+    """Where it is there. Raises OSError."""
+    filesystem, path = file_system(url)
+    if filesystem.get_file_info(path).type == fs.FileType.File:
+        filesystem.delete_file(path)
 
 
 def remove_folder(url: str) -> None:

@@ -34,7 +34,7 @@ from include.mlops.spec.interval import Interval
 
 log = logging.getLogger(__name__)
 SUFFIX = "_latest"
-_VIEW = "VIEW"
+_VIEW, _TABLE = "VIEW", "TABLE"
 
 
 def latest(lake: Lake, name: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -45,6 +45,17 @@ def latest(lake: Lake, name: str, columns: Sequence[str] | None = None) -> pa.Ta
     if newest is None:
         return table.schema().as_arrow().empty_table().select(list(columns) if columns else lake.columns(name))
     return lake.read(name, Interval.day(newest), columns, current.snapshot_id if current else None)
+
+
+def has_latest(lake: Lake, name: str) -> bool:
+    """Whether the table has its view."""
+    catalog = lake.catalog
+    if isinstance(catalog, SqlCatalog):
+        return _kind_in_database(catalog, name) == _VIEW
+    try:
+        return catalog.view_exists(name + SUFFIX)
+    except NotImplementedError:
+        return False
 
 
 def ensure_latest(lake: Lake, name: str) -> None:
@@ -75,24 +86,37 @@ def _ensure_by_interface(lake: Lake, catalog: Catalog, name: str) -> None:
 
 
 def _ensure_in_database(lake: Lake, catalog: SqlCatalog, name: str) -> None:
-    namespace, _, short = name.rpartition(".")
-    wanted = {"catalog_name": catalog.name, "table_namespace": namespace, "table_name": short + SUFFIX}
-    query = select(IcebergTables.iceberg_type).filter_by(**wanted)
-    with catalog.engine.connect() as connection:
-        found = connection.execute(query).first()
+    found = _kind_in_database(catalog, name)
     if found is not None:
-        if found[0] != _VIEW:
+        if found != _VIEW:
             log.warning("%s%s is a table of another model: the view of that name was not made", name, SUFFIX)
         return
     table = lake.table(name)
+    namespace, _, short = name.rpartition(".")
     place = f"{table.location()}{SUFFIX}/metadata/00001-{uuid.uuid4()}.metadata.json"
     with table.io.new_output(place).create() as file:
         file.write(_metadata(table, namespace, short).model_dump_json().encode())
     try:
         with catalog.engine.begin() as connection:
-            connection.execute(insert(IcebergTables).values(**wanted, metadata_location=place, iceberg_type=_VIEW))
+            connection.execute(
+                insert(IcebergTables).values(**_row(catalog, name), metadata_location=place, iceberg_type=_VIEW)
+            )
     except IntegrityError:
         log.info("another process made the view %s%s", name, SUFFIX)
+
+
+def _row(catalog: SqlCatalog, name: str) -> dict[str, str]:
+    """What names the view in the catalog's own table."""
+    namespace, _, short = name.rpartition(".")
+    return {"catalog_name": catalog.name, "table_namespace": namespace, "table_name": short + SUFFIX}
+
+
+def _kind_in_database(catalog: SqlCatalog, name: str) -> str | None:
+    """Of what is there under the view's name; None where nothing is."""
+    query = select(IcebergTables.iceberg_type).filter_by(**_row(catalog, name))
+    with catalog.engine.connect() as connection:
+        found = connection.execute(query).first()
+    return None if found is None else found[0] or _TABLE
 
 
 def _newest(table: Table) -> date | None:

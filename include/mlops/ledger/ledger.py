@@ -6,7 +6,7 @@ The only room that knows SQLAlchemy. Times are UTC; every row says when it was r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    String,
     Table,
     column,
     create_engine,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from include.mlops import stored_rows
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.ledger.exports import Exports
 from include.mlops.ledger.incidents import Incidents
@@ -40,10 +42,12 @@ from include.mlops.ledger.monitoring import Monitoring
 from include.mlops.ledger.plain import dumps
 from include.mlops.ledger.publications import Publications
 from include.mlops.ledger.releases import Releases
+from include.mlops.ledger.tables import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 MIGRATION_LOCK = 7_265_001  # any number that no other application of that Postgres database locks
+RESTORING = "restoring "  # and of what, in place of a revision
 SQLITE_TIMEOUT = 30.0  # seconds to wait for another writer; `?timeout=` in the URL says otherwise
 
 
@@ -87,16 +91,8 @@ class Ledger:
         if found == HEAD:
             return
         _require_known(self._engine.url, found)
-        from alembic import command  # takes longer to import than all else that a task does here
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(connection, "head")
 
     def _revision(self) -> str | None:
         """The revision that the schema is at; None where there is no schema yet."""
@@ -105,6 +101,59 @@ class Ledger:
                 return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
         except SettingsError:  # no such table
             return None
+
+    @contextmanager
+    def one_moment(self) -> Iterator[stored_rows.Moment]:
+        """All rows as they are at this moment, while writers go on."""
+        with (
+            self._answering(),
+            stored_rows.one_moment(self._engine.execution_options(reads=True), metadata.tables) as moment,
+        ):
+            yield moment
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table that has any."""
+        with self.read() as connection:
+            return stored_rows.counts(connection, metadata.tables)
+
+    def restoring(self) -> str:
+        """What `await_restore` named, until `restore`; else empty."""
+        found = self._revision() or ""
+        return found.removeprefix(RESTORING) if found.startswith(RESTORING) else ""
+
+    def await_restore(self, of: str) -> None:
+        """Keep everybody out of an empty ledger until `restore`: every task asks for the revision first, and this is
+        none that it knows. Raises SettingsError where the ledger is not empty.
+        """
+        with self._emptied() as connection:
+            mark = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+            mark.create(connection)
+            connection.execute(mark.insert().values(version_num=RESTORING + of))
+
+    def restore(self, at: str, rows: Mapping[str, Callable[[], Iterable[bytes]]]) -> None:
+        """Fill an empty ledger with rows of the schema's revision `at`, and bring it up to date, in one transaction.
+
+        Raises SettingsError where it is not empty, or where a newer version of this code made those rows.
+        """
+        _require_known(self._engine.url, at)
+        with self._emptied() as connection:
+            _upgrade(connection, at)
+            stored_rows.load(connection, rows)
+            _upgrade(connection, "head")
+
+    @contextmanager
+    def _emptied(self) -> Iterator[Connection]:
+        """A transaction that begins without our tables."""
+        with self.begin() as connection:
+            if held := stored_rows.counts(connection, metadata.tables):
+                raise SettingsError(
+                    f"expected an empty ledger at {self._engine.url!r} (MLOPS_LEDGER_URL), found rows in "
+                    f"{', '.join(held)}; name another one"
+                )
+            found = MetaData()
+            found.reflect(connection, only=lambda name, _: name in {*metadata.tables, "alembic_version"})
+            found.drop_all(connection)
+            yield connection
 
     def probe(self) -> Probed:
         """Make a table and take that back: the schema stays as it is. Raises ServiceUnavailable, SettingsError."""
@@ -164,7 +213,24 @@ class Ledger:
             ) from error
 
 
+def _upgrade(connection: Connection, to: str) -> None:
+    from alembic import command  # takes longer to import than all else that a task does here
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
+
+
 def _require_known(url: URL, revision: str | None) -> None:
+    if revision and revision.startswith(RESTORING):
+        raise SettingsError(
+            f"expected a whole ledger at {url!r}, found that the restore of {revision.removeprefix(RESTORING)} was cut "
+            "short, or is under way; go on with it by the same command, or empty this ledger and all that it restored"
+        )
     if revision is not None and revision > HEAD:
         raise SettingsError(
             f"expected the ledger at {url!r} at revision {HEAD} or before, found {revision}, which a newer version of "

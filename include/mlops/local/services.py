@@ -69,11 +69,7 @@ def mlflow_service(settings: Settings) -> Service:
     command = (
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *(
-            "--serve-artifacts",
-            "--artifacts-destination",
-            settings.mlflow_artifacts_url or (home / "artifacts").as_uri(),
-        ),
+        *("--serve-artifacts", "--artifacts-destination", settings.mlflow_artifacts),
         # Refuses web pages of other sites that point their own host name at this machine.
         *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
         *("--cors-allowed-origins", f"{address},http://localhost:{port}"),
@@ -86,8 +82,7 @@ def mlflow_service(settings: Settings) -> Service:
             **NO_TELEMETRY,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             # A password on a command line is everybody's.
-            "MLFLOW_BACKEND_STORE_URI": settings.mlflow_store_url.get_secret_value()
-            or f"sqlite:///{home / 'mlflow.db'}",
+            "MLFLOW_BACKEND_STORE_URI": settings.mlflow_store,
         },
         directory=home,
         answers=lambda: mlflow_answers(address),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from include.mlops.lake.lake import Lake
     from include.mlops.registry.registry import Registry
+    from include.mlops.registry.store import RegistryStore
     from include.mlops.sources.source import Source
 
 
@@ -40,10 +41,14 @@ class Platform:
         return self._specs or load_specs(self.settings.specs)
 
     @cached_property
+    def opened_ledger(self) -> Ledger:
+        """The ledger as it is, perhaps without a schema: a restore makes it. Everybody else takes `ledger`."""
+        return Ledger(self.settings.ledger)
+
+    @cached_property
     def ledger(self) -> Ledger:
-        ledger = Ledger(self.settings.ledger)
-        ledger.migrate()
-        return ledger
+        self.opened_ledger.migrate()
+        return self.opened_ledger
 
     @cached_property
     def alerts(self) -> Alerts:
@@ -60,6 +65,12 @@ class Platform:
         from include.mlops.registry.registry import Registry
 
         return Registry(self.settings.mlflow_url, self.settings.mlflow_user, self.settings.mlflow_password)
+
+    @cached_property
+    def registry_store(self) -> RegistryStore:
+        from include.mlops.registry.store import RegistryStore
+
+        return RegistryStore(self.settings.mlflow_store)
 
     @cached_property
     def spark(self) -> SparkSession:

@@ -1,0 +1,1 @@
+"""Backup and restore: ledger, registry and lake as one consistent point."""
