@@ -54,7 +54,7 @@ def compact(spark: SparkSession, name: str, ds: date) -> bool:
     """
     try:
         spark.sql(
-            f"CALL {CATALOG}.system.rewrite_data_files(table => '{name}', where => 'ds = DATE ''{ds}''', "  # noqa: S608
+            f"CALL {CATALOG}.system.rewrite_data_files(table => '{name}', where => 'ds = DATE ''{ds}''', "
             f"options => map('min-input-files', '2', 'min-file-size-bytes', '{SMALL}'))"
         ).collect()
     except PySparkException as error:

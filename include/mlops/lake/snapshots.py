@@ -106,16 +106,16 @@ def orphans(lake: Lake, name: str, before: datetime) -> list[str]:
 
     Raises MlopsError where the folder does not show the table's own files: its address must be read differently.
     """
-    listed = list(_listed(lake.table(name), before))
-    table = lake.table(name)  # after the listing: what was committed meanwhile is named
-    named = {path_of(table, one) for one in _named(table)}
-    current = table.current_snapshot()
-    if current and _filesystem(table).get_file_info(path_of(table, current.manifest_list)).type != fs.FileType.File:
+    table = lake.table(name)
+    current, listed = table.current_snapshot(), _listed(table)
+    if current and path_of(table, current.manifest_list) not in listed:
         raise MlopsError(
-            f"expected the files of {name} under {table.location()}, found no {current.manifest_list}; "
+            f"expected the files of {name} under {table.location()}, found no {current.manifest_list} there; "
             "nothing was deleted: was the warehouse moved?"
         )
-    return [path for path in listed if path not in named]
+    table = lake.table(name)  # after the listing: what was committed meanwhile is named
+    named = {path_of(table, one) for one in _named(table)}
+    return [path for path, written in listed.items() if written < before and path not in named]
 
 
 def path_of(table: Table, url: str) -> str:
@@ -132,15 +132,11 @@ def _named(table: Table) -> Iterator[str]:
     yield from (one.statistics_path for one in table.metadata.partition_statistics)
 
 
-def _listed(table: Table, before: datetime) -> Iterator[str]:
+def _listed(table: Table) -> dict[str, datetime]:
+    """All files in the table's folder, and when each was last written."""
     folder = fs.FileSelector(path_of(table, table.location()), recursive=True, allow_not_found=True)
-    for one in _filesystem(table).get_file_info(folder):
-        if one.type == fs.FileType.File and one.mtime < before and not _is_pointer(one.base_name):
-            yield one.path
-
-
-def _is_pointer(name: str) -> bool:
-    return name.startswith("version-hint")
+    found = _filesystem(table).get_file_info(folder)
+    return {one.path: one.mtime for one in found if one.type == fs.FileType.File}
 
 
 def _manifests(table: Table, snapshot: Snapshot, *, perhaps_gone: bool) -> list[ManifestFile]:

@@ -77,8 +77,8 @@ def maintain_dag() -> DAG:
     with DAG(
         dag_id="maintain",
         description="Expire snapshots, compact days, delete stray files and old reports",
-        doc_md="### Maintain\nTables are taken in turn for `MLOPS_MAINTENANCE_MINUTES`; the next run goes on where this "
-        "one stopped. Nothing that a tag, a registered version or a recent reader needs is deleted: see "
+        doc_md="### Maintain\nTables are taken in turn for `MLOPS_MAINTENANCE_MINUTES`; the next run goes on where "
+        "this one stopped. Nothing that a tag, a registered version or a recent reader needs is deleted: see "
         "`docs/maintenance.md`.",
         schedule="0 3 * * 0",
         start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),

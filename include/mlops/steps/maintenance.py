@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -120,28 +120,25 @@ def _of_versions(platform: Platform) -> dict[str, set[int]]:
 def _tend(platform: Platform, name: str, now: datetime, budget: _Budget, kept: set[int], *, dry_run: bool) -> Tended:
     """Expiry first: it is cheap, and what it deletes need not be looked at afterwards."""
     lake = platform.lake
-    found: dict[str, int] = {}
+    found = Tended(name)
     try:
         old = snapshots.older_than(lake.table(name), now - timedelta(days=platform.settings.snapshot_days), kept)
-        found["expired"] = len(old)
-        found["files"] = (
-            len(snapshots.unreachable(lake.table(name), old)) if dry_run else snapshots.expire(lake, name, old)
-        )
+        files = len(snapshots.unreachable(lake.table(name), old)) if dry_run else snapshots.expire(lake, name, old)
         days = maintenance.scattered(lake, name)
-        found["compacted"] = len(days) if dry_run else 0
+        found = replace(found, expired=len(old), files=files, compacted=len(days) if dry_run else 0)
         for ds in [] if dry_run else days:
             if budget.spent:
-                return Tended(name, **found, left="the time was spent before all of its days were compacted")
+                return replace(found, left="the time was spent before all of its days were compacted")
             with spark_failures(f"compacting {name} of {ds}", "the day stays as it is; look at the Spark server's log"):
-                found["compacted"] += maintenance.compact(platform.spark, name, ds)
-        found["stray"] = maintenance.sweep(lake, name, now - STRAY_AFTER, dry_run=dry_run)
+                found = replace(found, compacted=found.compacted + maintenance.compact(platform.spark, name, ds))
+        found = replace(found, stray=maintenance.sweep(lake, name, now - STRAY_AFTER, dry_run=dry_run))
         if not dry_run:
             maintenance.mark_maintained(lake, name, now)
     except (MlopsError, OSError) as error:
         if getattr(error, "transient", False):
             raise
-        return Tended(name, **found, left=f"{type(error).__name__}: {error}", failed=True)
-    return Tended(name, **found)
+        return replace(found, left=f"{type(error).__name__}: {error}", failed=True)
+    return found
 
 
 def _old_files(platform: Platform, now: datetime, *, dry_run: bool) -> tuple[int, int]:
