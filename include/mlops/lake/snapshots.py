@@ -12,7 +12,7 @@ from typing import cast
 
 from pyarrow import fs
 from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.manifest import ManifestFile
+from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
@@ -50,9 +50,13 @@ def files_of(table: Table, ids: Collection[int], *, perhaps_gone: bool = False) 
     chosen = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id in ids]
     manifests: dict[str, ManifestFile] = {}
     for snapshot in chosen:
-        for manifest in _manifests(table, snapshot, perhaps_gone=perhaps_gone):
+        for manifest in manifests_of(table, snapshot, perhaps_gone=perhaps_gone):
             manifests[manifest.manifest_path] = manifest
-    data = [path for one in manifests.values() for path in _data(table, one, perhaps_gone=perhaps_gone)]
+    data = [
+        entry.data_file.file_path
+        for one in manifests.values()
+        for entry in entries_of(table, one, perhaps_gone=perhaps_gone)
+    ]
     return dict.fromkeys([*data, *manifests, *(snapshot.manifest_list for snapshot in chosen)])
 
 
@@ -139,7 +143,7 @@ def _listed(table: Table) -> dict[str, datetime]:
     return {one.path: one.mtime for one in found if one.type == fs.FileType.File}
 
 
-def _manifests(table: Table, snapshot: Snapshot, *, perhaps_gone: bool) -> list[ManifestFile]:
+def manifests_of(table: Table, snapshot: Snapshot, *, perhaps_gone: bool = False) -> list[ManifestFile]:
     try:
         return snapshot.manifests(table.io)
     except FileNotFoundError:
@@ -148,9 +152,10 @@ def _manifests(table: Table, snapshot: Snapshot, *, perhaps_gone: bool) -> list[
         return []
 
 
-def _data(table: Table, manifest: ManifestFile, *, perhaps_gone: bool) -> list[str]:
+def entries_of(table: Table, manifest: ManifestFile, *, perhaps_gone: bool = False) -> list[ManifestEntry]:
+    """Those that are not marked as deleted."""
     try:
-        return [entry.data_file.file_path for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)]
+        return manifest.fetch_manifest_entry(table.io, discard_deleted=True)
     except FileNotFoundError:
         if not perhaps_gone:
             raise

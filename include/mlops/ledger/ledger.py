@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.ledger.erasures import Erasures
 from include.mlops.ledger.exports import Exports
 from include.mlops.ledger.incidents import Incidents
 from include.mlops.ledger.monitoring import Monitoring
@@ -130,6 +131,10 @@ class Ledger:
     @cached_property
     def publications(self) -> Publications:
         return Publications(self)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(self)
 
     @cached_property
     def exports(self) -> Exports:
