@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -85,7 +86,7 @@ def by_columns(lake: Lake, name: str, keys: Mapping[str, str]) -> Match | None:
 
 
 def by_records(keys: Mapping[str, str]) -> Match:
-    """Rows of a quarantine whose record, as it came, is of that entity; a broken record is where it holds all values."""
+    """Rows of a quarantine whose record, as it came, is of that entity. A broken record is where it holds all values."""
     words = [re.compile(rf"(?<!\w){re.escape(text)}(?!\w)") for text in keys.values()]
 
     def is_hit(record: str | None) -> bool:
@@ -93,8 +94,8 @@ def by_records(keys: Mapping[str, str]) -> Match:
             told = json.loads(record or "")
         except ValueError:
             told = None
-        if isinstance(told, dict) and set(keys) <= set(told):
-            return all(str(told[column]) == text for column, text in keys.items())
+        if isinstance(told, dict):
+            return all(str(told.get(column)) == text for column, text in keys.items())
         return all(word.search(record or "") for word in words)
 
     return Match(AlwaysTrue(), lambda rows: pa.array([is_hit(one) for one in rows["record"].to_pylist()], pa.bool_()))
@@ -102,17 +103,14 @@ def by_records(keys: Mapping[str, str]) -> Match:
 
 def held(lake: Lake, name: str, match: Match) -> Held:
     """What there is to erase."""
-    table = lake.table(name)
-    hits = _hits(table, match)
-    if not hits:
+    table, hits = lake.table(name), _Hits(match)
+    if not hits.within(table):
         return Held()
     found: dict[str, Counter[date]] = {}
     for ref, pointer in table.refs().items():
-        snapshot = table.snapshot_by_id(pointer.snapshot_id)
-        assert snapshot is not None
         days: Counter[date] = Counter()
-        for file in _live(table, snapshot):
-            if number := hits.get(file.file_path):
+        for file in _live(table, _at(table, pointer.snapshot_id)):
+            if number := hits.within(table).get(file.file_path):
                 days[day_of(file.partition[0])] += number
         if days:
             found[ref] = days
@@ -126,14 +124,14 @@ def erase(lake: Lake, name: str, match: Match, number: int) -> None:
     Killed anywhere and done again, the table ends the same. `number` is that of the erasure. What other writers staged
     and did not publish is forgotten too. Raises ServiceUnavailable where other writers kept the table busy.
     """
-    written: dict[str, list[DataFile]] = {}
+    work = _Erasing(lake, name, match, number)
     for ref, pointer in lake.table(name).refs().items():
         if ref.startswith(_BRANCH):
-            commit(lambda ref=ref: lake.table(name).manage_snapshots().remove_branch(ref).commit())  # type: ignore[misc]
+            work.drop(ref)
         elif pointer.snapshot_ref_type == SnapshotRefType.BRANCH:
-            commit(lambda ref=ref: _replace_files(lake.table(name), ref, match, number, written))  # type: ignore[misc]
+            commit(partial(work.replace_files, ref))
         else:
-            _move_tag(lake, name, ref, match, number, written)
+            work.move_tag(ref)
     table = lake.table(name)
     others = {snapshot.snapshot_id for snapshot in table.snapshots()} - snapshots.pinned(table)
     # Files first: killed after the snapshots were forgotten, nobody would know what they held.
@@ -141,46 +139,88 @@ def erase(lake: Lake, name: str, match: Match, number: int) -> None:
     snapshots.forget(lake, name, others)
 
 
-def _move_tag(lake: Lake, name: str, tag: str, match: Match, number: int, written: dict[str, list[DataFile]]) -> None:
-    """Iceberg writes on branches alone: so one is made of the tag, and the tag then set to its head."""
-    table = lake.table(name)
-    tagged = table.refs()[tag].snapshot_id
-    snapshot = table.snapshot_by_id(tagged)
-    assert snapshot is not None
-    hits = _hits(table, match)
-    if not _concerned(table, snapshot, hits):
-        return
-    branch = f"{_BRANCH}{uuid.uuid4().hex[:8]}"
-    commit(lambda: lake.table(name).manage_snapshots().create_branch(tagged, branch).commit())
-    commit(lambda: _replace_files(lake.table(name), branch, match, number, written))
-    commit(lambda: _to_head(lake.table(name), tag, branch))
+def erasure_of(lake: Lake, name: str, snapshot_id: int) -> int | None:
+    """The number of the erasure that made the snapshot; None where none did."""
+    snapshot = lake.table(name).snapshot_by_id(snapshot_id)
+    told = snapshot.summary.additional_properties.get(ERASURE) if snapshot and snapshot.summary else None
+    return int(told) if told else None
 
 
-def _to_head(table: Table, tag: str, branch: str) -> None:
-    head = table.refs()[branch].snapshot_id
-    table.manage_snapshots().create_tag(head, tag).remove_branch(branch).commit()
+class _Hits:
+    """How many such rows each file holds. A file is read once."""
+
+    def __init__(self, match: Match) -> None:
+        self._match = match
+        self._known: dict[str, int] = {}
+
+    def within(self, table: Table) -> dict[str, int]:
+        """{file: rows} of all snapshots; a file that a killed erasure deleted holds none."""
+        might = _InclusiveMetricsEvaluator(table.schema(), self._match.could_be).eval
+        for file in _all_files(table):
+            if file.file_path not in self._known:
+                self._known[file.file_path] = self._count(table, file) if might(file) else 0
+        return {path: number for path, number in self._known.items() if number}
+
+    def _count(self, table: Table, file: DataFile) -> int:
+        try:
+            return pc.sum(self._match.hits(_read(table, file))).as_py() or 0
+        except FileNotFoundError:
+            return 0
 
 
-def _replace_files(table: Table, branch: str, match: Match, number: int, written: dict[str, list[DataFile]]) -> None:
-    snapshot = table.snapshot_by_id(table.refs()[branch].snapshot_id)
-    assert snapshot is not None
-    hits = _hits(table, match)
-    if not _concerned(table, snapshot, hits):
-        return
-    try:
-        with table.transaction() as transaction:
-            properties = {ERASURE: str(number)}
-            producer = _WithoutTraces(Operation.OVERWRITE, transaction, table.io, None, properties, branch)
-            with producer as change:
-                for file in _live(table, snapshot):
-                    if file.file_path in hits:
-                        if file.file_path not in written:
-                            written[file.file_path] = _written_without(table, file, match)
-                        change.delete_data_file(file)
-                        for other in written[file.file_path]:
-                            change.append_data_file(other)
-    except ValidationException as error:  # somebody published these days meanwhile
-        raise CommitFailedException(str(error)) from error
+class _Erasing:
+    """One table; what was written for one of its refs serves the others."""
+
+    def __init__(self, lake: Lake, name: str, match: Match, number: int) -> None:
+        self._lake, self._name, self._match, self._number = lake, name, match, number
+        self._hits = _Hits(match)
+        self._written: dict[str, list[DataFile]] = {}
+
+    def drop(self, branch: str) -> None:
+        """What a killed erasure left."""
+        commit(lambda: self._lake.table(self._name).manage_snapshots().remove_branch(branch).commit())
+
+    def move_tag(self, tag: str) -> None:
+        """Iceberg writes on branches alone: so one is made of the tag, and the tag then set to its head."""
+        table = self._lake.table(self._name)
+        tagged = table.refs()[tag].snapshot_id
+        if not _concerned(table, _at(table, tagged), self._hits.within(table)):
+            return
+        branch = f"{_BRANCH}{uuid.uuid4().hex[:8]}"
+        commit(lambda: self._lake.table(self._name).manage_snapshots().create_branch(tagged, branch).commit())
+        commit(partial(self.replace_files, branch))
+        commit(partial(self._to_head, tag, branch))
+
+    def replace_files(self, branch: str) -> None:
+        table = self._lake.table(self._name)
+        snapshot = _at(table, table.refs()[branch].snapshot_id)
+        hits = self._hits.within(table)
+        if not _concerned(table, snapshot, hits):
+            return
+        properties = {ERASURE: str(self._number)}
+        try:
+            with table.transaction() as transaction:
+                producer = _WithoutTraces(Operation.OVERWRITE, transaction, table.io, None, properties, branch)
+                with producer as change:
+                    for file in _live(table, snapshot):
+                        if file.file_path in hits:
+                            change.delete_data_file(file)
+                            for other in self._without(table, file):
+                                change.append_data_file(other)
+        except ValidationException as error:  # somebody published these days meanwhile
+            raise CommitFailedException(str(error)) from error
+
+    def _to_head(self, tag: str, branch: str) -> None:
+        table = self._lake.table(self._name)
+        table.manage_snapshots().create_tag(table.refs()[branch].snapshot_id, tag).remove_branch(branch).commit()
+
+    def _without(self, table: Table, file: DataFile) -> list[DataFile]:
+        if file.file_path not in self._written:
+            rows = _read(table, file)
+            left = rows.filter(pc.invert(self._match.hits(rows)))
+            files = _dataframe_to_data_files(table.metadata, left, table.io) if left.num_rows else ()
+            self._written[file.file_path] = list(files)
+        return self._written[file.file_path]
 
 
 class _WithoutTraces(_OverwriteFiles):
@@ -200,26 +240,10 @@ class _WithoutTraces(_OverwriteFiles):
         return writer.to_manifest_file()
 
 
-def _hits(table: Table, match: Match) -> dict[str, int]:
-    """{file: such rows} of all snapshots. Each file is read once; one that a killed erasure deleted holds none."""
-    might = _InclusiveMetricsEvaluator(table.schema(), match.could_be).eval
-    found: dict[str, int] = {}
-    for file in _all_files(table):
-        if might(file):
-            try:
-                number = pc.sum(match.hits(_read(table, file))).as_py() or 0
-            except FileNotFoundError:
-                continue
-            if number:
-                found[file.file_path] = number
-    return found
-
-
 def _all_files(table: Table) -> Iterator[DataFile]:
     seen: set[str] = set()
     for snapshot in table.snapshots():
-        for file in _live(table, snapshot, seen):
-            yield file
+        yield from _live(table, snapshot, seen)
 
 
 def _live(table: Table, snapshot: Snapshot, seen: set[str] | None = None) -> Iterator[DataFile]:
@@ -237,7 +261,7 @@ def _live(table: Table, snapshot: Snapshot, seen: set[str] | None = None) -> Ite
 
 
 def _concerned(table: Table, snapshot: Snapshot, hits: Collection[str]) -> bool:
-    """Whether a snapshot names files that hold such rows, be it as deleted ones."""
+    """Whether a snapshot names files that hold such rows, or deleted ones, which may have."""
     return any(
         entry.data_file.file_path in hits or entry.status == ManifestEntryStatus.DELETED
         for manifest in snapshots.manifests_of(table, snapshot)
@@ -250,7 +274,7 @@ def _read(table: Table, file: DataFile) -> pa.Table:
     return scan.to_table([FileScanTask(file)])
 
 
-def _written_without(table: Table, file: DataFile, match: Match) -> list[DataFile]:
-    rows = _read(table, file)
-    left = rows.filter(pc.invert(match.hits(rows)))
-    return list(_dataframe_to_data_files(table.metadata, left, table.io)) if left.num_rows else []
+def _at(table: Table, snapshot_id: int) -> Snapshot:
+    snapshot = table.snapshot_by_id(snapshot_id)
+    assert snapshot is not None, "a ref holds it"
+    return snapshot

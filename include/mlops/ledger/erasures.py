@@ -61,10 +61,6 @@ class Erasures:
         """Those that took rows from its training set, oldest first."""
         return [one for one in self.all() if one.rows_of(model, version)]
 
-    def of_tag(self, table: str, tag: str) -> list[Erasure]:
-        """Those that moved a tag, oldest first."""
-        return [one for one in self.all() if tag in one.tables.get(table, {}).get("tags", {})]
-
     def of_key(self, group: str, keys: Mapping[str, str]) -> list[Erasure]:
         """Those of that entity, oldest first."""
         query = select(erasures.c.id, erasures.c.salt, erasures.c.key_hash).where(erasures.c.feature_group == group)

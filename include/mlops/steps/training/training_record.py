@@ -26,7 +26,7 @@ USUAL = "usual_distances.json"
 """Names of the files that a run logs."""
 FEATURES_TABLE = "mlops.features_table"
 """The tag that names the table a version was trained on, and scores from."""
-LABELS_TABLE = "mlops.labels_table"
+LABELS_TABLE, DATA_TAG = "mlops.labels_table", "mlops.data_tag"
 FEATURES_SNAPSHOT, LABELS_SNAPSHOT = "mlops.features_snapshot", "mlops.labels_snapshot"
 
 
@@ -129,7 +129,7 @@ def _tags(plan: Plan, as_of: date) -> dict[str, str]:
         named.TRAINING_KEY: plan.key,
         "mlops.spec_hash": plan.meaning,
         "mlops.code_revision": code_revision(),
-        "mlops.data_tag": source.features.tag,
+        DATA_TAG: source.features.tag,
         FEATURES_TABLE: source.features.table,
         FEATURES_SNAPSHOT: str(source.features.snapshot_id),
         LABELS_TABLE: source.labels.table,
