@@ -170,12 +170,12 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         with tempfile.TemporaryDirectory() as folder, available(self._url):
-            found = self._client.get_model_version(version.model, str(version.number))
+            (logged,) = self._client.get_run(version.mlflow_run).outputs.model_outputs
             for name in EXAMPLES:
                 uri = f"{version.source.rstrip('/')}/{name}"
                 path = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._url))
                 path.write_text(json.dumps(without_rows(json.loads(path.read_text()))))
-            self._client.log_model_artifacts(str(found.model_id), folder)
+            self._client.log_model_artifacts(logged.model_id, folder)
 
     def probe(self) -> Probed:
         """Write a run with a file, read it, and delete the run, of which MLflow keeps a trace among the deleted ones.

@@ -57,8 +57,8 @@ def _require_whole(platform: Platform, subject: str, model: str, version: int) -
     if erasures := platform.ledger.erasures.of_version(model, version):
         told = "; ".join(f"no. {one.id} of {one.day} took {one.rows_of(model, version)} row(s)" for one in erasures)
         raise NotReproducible(
-            f"{subject}: its training set was changed by erasure {told}. Those rows are gone for good, so the same file "
-            "cannot come of it again; train a new version on what is left"
+            f"{subject}: its training set was changed by erasure {told}. Those rows are gone for good, so the same "
+            "file cannot come of it again; train a new version on what is left"
         )
 
 
