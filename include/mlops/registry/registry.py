@@ -170,7 +170,9 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         with tempfile.TemporaryDirectory() as folder, available(self._url):
-            (logged,) = self._client.get_run(version.mlflow_run).outputs.model_outputs
+            outputs = self._client.get_run(version.mlflow_run).outputs
+            assert outputs is not None, "`register` says which model a run made"
+            (logged,) = outputs.model_outputs
             for name in EXAMPLES:
                 uri = f"{version.source.rstrip('/')}/{name}"
                 path = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._url))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -62,7 +61,6 @@ def make_world(state: Path, mlflow_url: str) -> World:
     made.live(1, V1_AS_OF + 1)
     made.score(16, 18)
     made.measure(16, 17)
-    made.monitor(16)
     made.publish(with_person(flights(day(20), wind=[3.0] * A_DAY), day(20)), [day(20)])
     _set_aside(made)
     return made
@@ -93,9 +91,3 @@ def _set_aside(world: World) -> None:
 @pytest.fixture
 def world(tmp_path: Path, mlflow_server: Settings) -> World:
     return make_world(tmp_path, mlflow_server.mlflow_url)
-
-
-@pytest.fixture
-def stopped(world: World) -> World:
-    """The same rooms, opened anew, as the next process does."""
-    return replace(world, platform=Platform(world.platform.settings, world.platform.specs))

@@ -16,7 +16,7 @@ from include.mlops.learner.profile import from_parquet
 from include.mlops.steps.erasure import erase as erasing
 from include.mlops.steps.erasure.erase import Erased, erase
 from include.mlops.steps.erasure.plan import plan
-from include.mlops.steps.history.lineage import lineage
+from include.mlops.steps.history.version_story import version_story
 from include.mlops.steps.inputs.dependents import stale_everywhere
 from include.mlops.steps.training.reproduce import reproduce
 from tests.integration.erasure.conftest import KEYS, LONE, PERSON
@@ -97,7 +97,7 @@ def test_its_training_set_is_changed_on_the_record(world: World) -> None:
     (record,) = world.platform.ledger.erasures.all()
     assert (record.feature_group, record.reason, record.rows) == ("flights", "request 12", 2 * DAYS + 5)
     assert record.finished_at
-    told = lineage(world.platform, world.model, day(16)).partition.made_from[0].facts
+    _, told, _ = version_story(world.platform, world.model, 1)
     assert told["erased from its training set"] == [f"no. 1 of {record.day}: 26 row(s)"]
     assert world.platform.ledger.erasures.of_key("flights", KEYS) == [record]
     assert world.platform.ledger.erasures.of_key("flights", {**KEYS, "flight": "8"}) == []
@@ -129,6 +129,7 @@ def test_a_version_that_was_not_trained_on_it_is_reproduced_as_ever(world: World
 
 
 def test_nothing_is_out_of_date_and_days_can_be_scored_again(world: World) -> None:
+    world.monitor(16)
     before = stale_everywhere(world.platform, world.model.name, days(16, 18))
     assert before == []
 
