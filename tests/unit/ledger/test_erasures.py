@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from sqlalchemy import select
 
 from include.mlops.ledger.ledger import Ledger
+from include.mlops.ledger.publications import Validation
 from include.mlops.ledger.tables import erasures
 
 KEYS = {"carrier": "A0PERSON", "flight": "7"}
@@ -38,10 +40,6 @@ def test_the_key_itself_is_in_no_column_and_its_hash_differs_each_time(ledger: L
 
 
 def test_examples_of_observed_values_go_where_they_name_one(ledger: Ledger) -> None:
-    from datetime import date
-
-    from include.mlops.ledger.publications import Validation
-
     def result(observed: str) -> Validation:
         return Validation("features.f_v1", date(2013, 1, 5), "run", "expect_it", "carrier", "warning", False, observed)
 
