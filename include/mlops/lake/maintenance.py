@@ -46,17 +46,17 @@ def scattered(lake: Lake, name: str, many: int = MANY) -> list[date]:
     return [ds for ds, number in counts.most_common() if number >= many]
 
 
-def compact(spark: SparkSession, name: str, ds: date) -> bool:
-    """Write the small files of a day as few, in one commit. Whether that went through: not where the day was published
-    again meanwhile, which leaves it as published.
+def compact(lake: Lake, spark: SparkSession, name: str, ds: date) -> bool:
+    """Write the small files of a day as few, in one commit, in the table's own order of rows.
 
-    Raises what Spark raises.
+    Whether that went through: not where the day was published again meanwhile, which leaves it as published. Raises
+    what Spark raises.
     """
+    strategy = "binpack" if lake.table(name).sort_order().is_unsorted else "sort"
+    options = f"map('min-input-files', '2', 'min-file-size-bytes', '{SMALL}')"
+    chosen = f"strategy => '{strategy}', where => 'ds = DATE ''{ds}''', options => {options}"
     try:
-        spark.sql(
-            f"CALL {CATALOG}.system.rewrite_data_files(table => '{name}', where => 'ds = DATE ''{ds}''', "
-            f"options => map('min-input-files', '2', 'min-file-size-bytes', '{SMALL}'))"
-        ).collect()
+        spark.sql(f"CALL {CATALOG}.system.rewrite_data_files(table => '{name}', {chosen})").collect()
     except PySparkException as error:
         if not _OVERTAKEN.search(str(error)):
             raise

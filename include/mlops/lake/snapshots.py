@@ -5,7 +5,6 @@ Expiry and erasure both ask what no kept snapshot names, and delete that.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import cast
@@ -20,13 +19,15 @@ from include.mlops.errors import MlopsError
 from include.mlops.lake.catalog import available
 from include.mlops.lake.lake import Lake, commit
 
-log = logging.getLogger(__name__)
+OURS = (("features",), ("predictions",), ("quarantine",))
+"""Namespaces."""
 
 
 def tables(lake: Lake) -> list[str]:
-    """Every table of the catalog, by name; views are none."""
+    """Every table that we write, by name. The catalog may hold others, which their owners look after, and views."""
     with available():
-        names = [".".join(name) for space in lake.catalog.list_namespaces() for name in lake.catalog.list_tables(space)]
+        spaces = [space for space in lake.catalog.list_namespaces() if space in OURS]
+        names = [".".join(name) for space in spaces for name in lake.catalog.list_tables(space)]
         return sorted(name for name in names if lake.catalog.table_exists(name))
 
 
@@ -36,10 +37,14 @@ def pinned(table: Table) -> set[int]:
 
 
 def older_than(table: Table, before: datetime, kept: Collection[int] = ()) -> set[int]:
-    """Snapshots, staged ones included, that were made before that time, are not pinned, and are not among `kept`."""
+    """Snapshots, staged ones included, that were made before that time, are not pinned, and are not among `kept`.
+
+    What a younger one was made upon stays too: a staged one is published by what changed since.
+    """
     limit = before.timestamp() * 1000
     old = {snapshot.snapshot_id for snapshot in table.snapshots() if snapshot.timestamp_ms < limit}
-    return old - pinned(table) - set(kept)
+    bases = {s.parent_snapshot_id for s in table.snapshots() if s.timestamp_ms >= limit}
+    return old - pinned(table) - bases - set(kept)
 
 
 def files_of(table: Table, ids: Collection[int], *, perhaps_gone: bool = False) -> dict[str, None]:

@@ -130,7 +130,7 @@ def _tend(platform: Platform, name: str, now: datetime, budget: _Budget, kept: s
             if budget.spent:
                 return replace(found, left="the time was spent before all of its days were compacted")
             with spark_failures(f"compacting {name} of {ds}", "the day stays as it is; look at the Spark server's log"):
-                found = replace(found, compacted=found.compacted + maintenance.compact(platform.spark, name, ds))
+                found = replace(found, compacted=found.compacted + maintenance.compact(lake, platform.spark, name, ds))
         found = replace(found, stray=maintenance.sweep(lake, name, now - STRAY_AFTER, dry_run=dry_run))
         if not dry_run:
             maintenance.mark_maintained(lake, name, now)

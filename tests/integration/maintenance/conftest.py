@@ -15,7 +15,18 @@ from include.mlops.local.supervisor import Supervisor
 from include.mlops.settings import Settings
 from include.mlops.spec.load import Specs
 from include.mlops.steps.platform import Platform
-from tests.integration.scoring.world import DAYS, FLIGHTS, OUTCOMES, World, day, days, flights, late_flights
+from tests.integration.scoring.world import (
+    _TIMES,
+    DAYS,
+    FLIGHTS,
+    KEYS,
+    OUTCOMES,
+    World,
+    day,
+    days,
+    flights,
+    late_flights,
+)
 
 
 def small_world(settings: Settings, name: str = "") -> World:
@@ -24,6 +35,7 @@ def small_world(settings: Settings, name: str = "") -> World:
     specs = Specs({"flights": FLIGHTS, "outcomes": OUTCOMES}, {model.name: model})
     made = World(Platform(settings, specs), model)
     every = list(days(1, DAYS))
+    made.platform.lake.create(FLIGHTS.table, {**FLIGHTS.publishes, **_TIMES}, staged=True, order=KEYS)
     made.publish(pa.concat_tables([flights(ds) for ds in every]), every)
     made.publish_outcomes(*range(1, DAYS + 1))
     assert day(DAYS) == every[-1]

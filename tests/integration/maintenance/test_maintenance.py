@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from include.mlops.errors import MlopsError
@@ -133,6 +134,18 @@ def test_a_budget_that_is_spent_ends_it_and_the_next_run_goes_on(world: World) -
     assert [one.table for one in second.tables] == [OUTCOMES.table]
 
 
+def test_tables_that_others_keep_in_the_catalog_are_left_alone(world: World) -> None:
+    lake = world.platform.lake
+    lake.create("theirs.bookings", {"name": "string", "ds": "date"})
+    for _ in range(3):
+        lake.replace("theirs.bookings", lake.no_rows("theirs.bookings"), [day(1)])
+    ids = _ids(world, "theirs.bookings")
+
+    assert "theirs.bookings" not in [one.table for one in maintain(world.platform, LATER).tables]
+
+    assert _ids(world, "theirs.bookings") == ids
+
+
 def test_old_checkpoints_and_reports_go(world: World) -> None:
     settings = world.platform.settings
     stored = StoredCheckpoints.of(settings.warehouse, world.model.name, "key", 1)
@@ -163,6 +176,9 @@ def test_a_day_of_many_files_becomes_one_and_stays_what_it_is(spark_world: World
     done = {one.table: one for one in maintain(world.platform).tables}
 
     assert done[TABLE].compacted == 1
+    (compacted,) = [task.file.file_path for task in lake.table(TABLE).scan(f"ds = '{day(16)}'").plan_files()]
+    held = pq.read_table("/" + compacted.removeprefix("file:").lstrip("/"))
+    assert held.equals(held.sort_by([("carrier", "ascending"), ("flight", "ascending")])), "in the table's order"
     counts = [task.file.partition[0] for task in lake.table(TABLE).scan().plan_files()]
     assert len(counts) == len(set(counts)) == 30
     assert lake.read(TABLE, days(1, 30)).sort_by([("ds", "ascending"), ("flight", "ascending")]).equals(before)

@@ -74,13 +74,13 @@ def plan(platform: Platform, group: FeatureGroup, keys: Mapping[str, str]) -> Pl
 
 
 def matches(platform: Platform, keys: Mapping[str, str]) -> dict[str, Match]:
-    """Of every table of the catalog that we write: those that bear all of the columns, and every quarantine."""
+    """Of the tables that bear all of the columns, and of the quarantines of groups that do."""
     found: dict[str, Match] = {}
     for name in snapshots.tables(platform.lake):
-        kind = name.partition(".")[0]
-        if kind == "quarantine" and _could_name(platform, name, keys):
-            found[name] = erasing.by_records(keys)
-        elif kind in ("features", "predictions") and (match := erasing.by_columns(platform.lake, name, keys)):
+        if name.startswith("quarantine."):
+            if _could_name(platform, name, keys):
+                found[name] = erasing.by_records(keys)
+        elif match := erasing.by_columns(platform.lake, name, keys):
             found[name] = match
     return found
 
