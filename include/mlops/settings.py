@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     )  # what one task may hold before Spark carries its data
     maven_url: str = "https://repo1.maven.org/maven2"
     sample_rows: int = 5000  # rows of a monitoring sample
+    maintenance_minutes: int = Field(default=30, ge=1)  # after which `maintain` begins nothing more
+    snapshot_days: int = Field(default=30, ge=1)  # how long what no tag holds can be read as it was
+    report_days: int = Field(default=365, ge=1)  # how long HTML reports are kept
     connections: str = Field(default="", pattern=_CONNECTIONS)  # those that Airflow holds, as in `ledger,lake,spark`
     source_urls: dict[str, SecretStr] = Field(default_factory=_source_urls)  # MLOPS_SOURCE_<CONNECTION>_URL
     mlflow_user: str = ""

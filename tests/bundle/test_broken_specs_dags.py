@@ -114,5 +114,5 @@ def test_no_specifications_at_all_leave_the_dags_that_serve_all(
 
     empty = parse(ROOT / "dags")
 
-    assert set(empty.dags) == {"bulk", "deliver_alerts", "doctor"}
+    assert set(empty.dags) == {"bulk", "deliver_alerts", "doctor", "maintain"}
     assert empty.import_errors == {}

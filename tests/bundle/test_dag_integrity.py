@@ -22,10 +22,11 @@ EXPECTED = {
     "bulk",
     "deliver_alerts",
     "doctor",
+    "maintain",
     *(f"ingest_{name}" for name in SPECS.groups),
     *(f"{kind}_{name}" for name in SPECS.models for kind in ("score", "performance", "retrain")),
 }
-PARTITIONED = sorted(EXPECTED - {"bulk", "deliver_alerts", "doctor"})
+PARTITIONED = sorted(EXPECTED - {"bulk", "deliver_alerts", "doctor", "maintain"})
 
 
 def test_the_example_has_feature_groups_and_a_model() -> None:

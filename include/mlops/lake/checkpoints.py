@@ -6,9 +6,10 @@ They save time and nothing else: a store that does not take or give one is logge
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 from pyarrow import fs
@@ -70,3 +71,26 @@ class StoredCheckpoints:
             yield
         except (OSError, pa.ArrowInvalid) as error:
             log.warning("a checkpoint in %s could not be %s: %s", self.folder, done, error)
+
+
+def abandoned(warehouse: str, before: datetime) -> list[str]:
+    """Folders of trainings whose newest checkpoint was written before that time. Raises OSError."""
+    filesystem, root = file_system(f"{warehouse.rstrip('/')}/{_FOLDER}")
+    newest: dict[str, datetime] = {}
+    for one in filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True)):
+        if one.type == fs.FileType.File:
+            folder = one.path.rpartition("/")[0]
+            newest[folder] = max(one.mtime, newest.get(folder, one.mtime))
+    return sorted(folder for folder, written in newest.items() if written < before)
+
+
+def forget_abandoned(warehouse: str, folders: Iterable[str]) -> None:
+    """Delete what `abandoned` found. Raises OSError."""
+    filesystem, _ = file_system(warehouse)
+    for folder in folders:
+        filesystem.delete_dir(folder)
+
+
+def forget_model(warehouse: str, model: str) -> None:
+    """Delete the checkpoints of all trainings of a model. Raises OSError."""
+    remove_folder(f"{warehouse.rstrip('/')}/{_FOLDER}/{model}")

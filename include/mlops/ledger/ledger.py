@@ -36,6 +36,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from include.mlops import stored_rows
 from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.ledger.erasures import Erasures
 from include.mlops.ledger.exports import Exports
 from include.mlops.ledger.incidents import Incidents
 from include.mlops.ledger.monitoring import Monitoring
@@ -179,6 +180,10 @@ class Ledger:
     @cached_property
     def publications(self) -> Publications:
         return Publications(self)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(self)
 
     @cached_property
     def exports(self) -> Exports:

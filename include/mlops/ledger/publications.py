@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from include.mlops.ledger.store import Store, now
 from include.mlops.ledger.tables import meanings, publications, validations
@@ -50,6 +50,8 @@ class Validation:
     observed: str
 
 
+_EXAMPLES = ", such as "
+"""Before the values that did not meet an expectation."""
 _COLUMNS = [publications.c[name] for name in Publication.__dataclass_fields__]
 
 
@@ -98,6 +100,12 @@ class Publications:
                 select(func.max(publications.c.ds)).where(publications.c.dataset == dataset)
             ).scalar()
 
+    def datasets(self) -> list[str]:
+        """All that have a published partition."""
+        with self._store.read() as connection:
+            query = select(publications.c.dataset).distinct().order_by(publications.c.dataset)
+            return list(connection.execute(query).scalars())
+
     def extent(self, dataset: str) -> Interval | None:
         """From the oldest published day to the newest; None where there is none."""
         query = select(func.min(publications.c.ds), func.max(publications.c.ds))
@@ -138,6 +146,24 @@ class Publications:
         if values:
             with self._store.begin() as connection:
                 connection.execute(insert(validations), values)
+
+    def forget_examples(self, dataset: str, days: Collection[date], values: Collection[str]) -> int:
+        """Take the examples out of what those days' expectations observed, where they hold one of `values`.
+
+        Returns how many results that were.
+        """
+        query = select(validations.c.id, validations.c.observed).where(
+            validations.c.dataset == dataset, validations.c.ds.in_(days), validations.c.observed.contains(_EXAMPLES)
+        )
+        with self._store.begin() as connection:
+            found = {
+                row.id: row.observed.partition(_EXAMPLES)[0]
+                for row in connection.execute(query).all()
+                if any(value in row.observed.partition(_EXAMPLES)[2] for value in values)
+            }
+            for number, observed in found.items():
+                connection.execute(update(validations).where(validations.c.id == number).values(observed=observed))
+        return len(found)
 
     def validations(self, dataset: str, ds: date) -> list[Validation]:
         """Results kept for a partition, oldest first."""

@@ -110,6 +110,22 @@ exports = Table(
     Index("ix_exports_partition", "model", "ds", "id"),
 )
 
+erasures = Table(
+    "erasures",
+    metadata,
+    _id(),
+    Column("feature_group", String(200), nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("key_hash", String(128), nullable=False),  # of the entity's key, which is not kept
+    Column("actor", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("tables", JSON, nullable=False),  # {table: {"rows": {ds: n}, "tags": {tag: {ds: n}}}}
+    Column("versions", JSON, nullable=False),  # [{"model":, "version":, "rows":}] whose training sets lost rows
+    Column("rows", BigInteger, nullable=False),
+    Column("finished_at", UtcTime),  # null: it was stopped, and is to be done again
+    _recorded(),
+)
+
 live_intervals = Table(
     "live_intervals",
     metadata,

@@ -72,6 +72,37 @@ def doctor_dag() -> DAG:
     return dag
 
 
+def maintain_dag() -> DAG:
+    """What `python -m include.mlops maintain` does, once a week."""
+    with DAG(
+        dag_id="maintain",
+        description="Expire snapshots, compact days, delete stray files and old reports",
+        doc_md="### Maintain\nTables are taken in turn for `MLOPS_MAINTENANCE_MINUTES`; the next run goes on where "
+        "this one stopped. Nothing that a tag, a registered version or a recent reader needs is deleted: see "
+        "`docs/maintenance.md`.",
+        schedule="0 3 * * 0",
+        start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args(OWNER),
+        tags=["operations"],
+    ) as dag:
+
+        @task(doc_md="One line in the log for each table; fails where one could not be tended, after all the others.")
+        def tend() -> Any:
+            from include.mlops.errors import MlopsError
+            from include.mlops.orchestration.handover import pack
+            from include.mlops.steps.maintenance import maintain
+
+            done = maintain(platform())
+            if wrong := [one.line() for one in done.tables if one.failed]:
+                raise MlopsError("\n".join([f"{len(wrong)} table(s) could not be tended", *wrong]))
+            return pack(done)
+
+        tend()
+    return dag
+
+
 class BrokenSpecs(DAG):
     """Shows as an import error that lists every finding, without a traceback, and leaves all other DAGs alone."""
 

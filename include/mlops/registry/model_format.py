@@ -17,6 +17,7 @@ from typing import Any
 from include.mlops.settings import ROOT
 
 MODEL_FILE = "model.ubj"
+EXAMPLES = ("input_example.json", "serving_input_example.json")
 ANY = "any"
 _LOADER = "include.mlops.learner.served"
 _CODE = tuple(
@@ -89,6 +90,13 @@ def write(folder: Path, artifact: ModelArtifact, model_id: str, run_id: str) -> 
         code="code",
     )
     model.save(str(folder / "MLmodel"))
+
+
+def without_rows(example: Any) -> Any:
+    """An example as MLflow writes it, its rows left out."""
+    if not isinstance(example, dict):
+        return example
+    return {name: [] if name == "data" else without_rows(value) for name, value in example.items()}
 
 
 def _frame(artifact: ModelArtifact) -> Any:

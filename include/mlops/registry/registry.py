@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 
 from include.mlops.errors import MlopsError, SettingsError
 from include.mlops.registry.connection import available, client
-from include.mlops.registry.model_format import MODEL_FILE
+from include.mlops.registry.model_format import EXAMPLES, MODEL_FILE, without_rows
 from include.mlops.registry.run import Run
 from include.mlops.registry.trials import Trials
 from include.mlops.registry.version import TRAINING_KEY, Version
@@ -157,6 +158,26 @@ class Registry:
         """A file that the version's run logged."""
         with tempfile.TemporaryDirectory() as folder, available(self._url):
             return Path(self._client.download_artifacts(version.mlflow_run, name, folder)).read_bytes()
+
+    def replace_artifact(self, version: Version, name: str, content: bytes) -> None:
+        """In place of the file of that name that the version's run logged."""
+        with tempfile.TemporaryDirectory() as folder, available(self._url):
+            (Path(folder) / name).write_bytes(content)
+            self._client.log_artifact(version.mlflow_run, str(Path(folder) / name))
+
+    def forget_example(self, version: Version) -> None:
+        """Take the rows out of the example that travels with the model; its columns stay."""
+        from mlflow.artifacts import download_artifacts
+
+        with tempfile.TemporaryDirectory() as folder, available(self._url):
+            outputs = self._client.get_run(version.mlflow_run).outputs
+            assert outputs is not None, "`register` says which model a run made"
+            (logged,) = outputs.model_outputs
+            for name in EXAMPLES:
+                uri = f"{version.source.rstrip('/')}/{name}"
+                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=self._url))
+                path.write_text(json.dumps(without_rows(json.loads(path.read_text()))))
+            self._client.log_model_artifacts(logged.model_id, folder)
 
     def probe(self) -> Probed:
         """Write a run with a file, read it, and delete the run, of which MLflow keeps a trace among the deleted ones.

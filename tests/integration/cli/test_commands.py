@@ -348,3 +348,37 @@ def test_new_feature_group_from_a_table_of_the_lake_names_it_and_its_day(bundle:
     unknown = bundle.run("new", "feature-group", "more", "--from-table", "sales.order")
     assert "did you mean 'sales.orders'" in unknown.stderr
     assert bundle.run("new", "feature-group", "more").exit_code == 2
+
+
+@pytest.mark.slow
+def test_maintain_says_what_it_would_do_to_each_table(released: Bundle) -> None:
+    result = released.run("maintain", "--dry-run")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    tables = [line.partition(":")[0] for line in lines]
+    assert {FLIGHTS.table, OUTCOMES.table} <= set(tables)
+    assert f"{FLIGHTS.table}: 0 snapshots, 0 files, 0 days compacted, 0 stray files" in lines
+    assert lines[-1] == "nothing was changed"
+
+
+@pytest.mark.slow
+def test_erase_shows_its_plan_and_not_the_key_and_does_nothing_unasked(released: Bundle) -> None:
+    result = released.run("erase", "flights", "--key", "carrier=ZZ", "--key", "flight=3", "--reason", "request 12")
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        rf"^{FLIGHTS.table}: \d+ row\(s\), \d+ day\(s\), 2013-01-\d\d to 2013-01-\d\d$", result.output, re.MULTILINE
+    )
+    assert re.search(
+        rf"^training set of {MODEL} v1: \d+ row\(s\); it cannot be reproduced", result.output, re.MULTILINE
+    )
+    assert "to be done elsewhere: what flights is made from" in result.output
+    assert "say --yes" in result.output
+    assert "ZZ" not in result.output
+    assert released.world.platform.ledger.erasures.all() == []
+
+
+@pytest.mark.parametrize("key", ["carrier", "carrier=", "=ZZ"])
+def test_a_key_without_column_or_value_is_refused(bundle: Bundle, key: str) -> None:
+    result = bundle.run("erase", "flights", "--key", key, "--reason", "request 12")
+    assert result.exit_code == 2
+    assert "column=value" in result.output

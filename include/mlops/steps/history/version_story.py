@@ -39,8 +39,15 @@ def version_story(platform: Platform, model: Model, number: int) -> Told:
         "trained on": [f"{p.table} at snapshot {p.snapshot_id}, tag {p.tag}" for p in (source.features, source.labels)],
         "MLflow run": version.mlflow_run,
         "sha256": version.sha256,
+        **_erased(platform, model, number),
     }
     return what, {**trained, **released}, ()
+
+
+def _erased(platform: Platform, model: Model, number: int) -> dict[str, Any]:
+    found = platform.ledger.erasures.of_version(model.name, number)
+    told = [f"no. {one.id} of {one.day}: {one.rows_of(model.name, number)} row(s)" for one in found]
+    return {"erased from its training set": told} if told else {}
 
 
 def trained_on(platform: Platform, model: Model, group: FeatureGroup, ds: date) -> Iterator[Told]:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from include.mlops.errors import MlopsError, NotReproducible
+from include.mlops.lake.erasing import erasure_of
 from include.mlops.learner.recipe import Recipe
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training.fitting import fitted
@@ -35,8 +36,9 @@ def reproduce(platform: Platform, model: str, version: int) -> Reproduced:
     record = json.loads(platform.registry.artifact(registered, RECORD))
     source, recipe = Source.from_dict(record["source"]), Recipe.from_dict(record["recipe"])
     subject = f"{model} v{version}"
-    for pinned in (source.features, source.labels):
-        _require_pinned(platform, subject, pinned)
+    _require_whole(platform, subject, model, version)
+    features, labels = (_as_pinned(platform, subject, pinned) for pinned in (source.features, source.labels))
+    source = replace(source, features=features, labels=labels)
     workers = record.get("workers", 1)
     parts = Parts.read(platform.lake, source, recipe.columns, record.get("share", 1.0))
     again = fitted(platform, source, recipe, workers, parts, lambda n, metrics: log.debug("round %d: %s", n, metrics))
@@ -51,7 +53,17 @@ def reproduce(platform: Platform, model: str, version: int) -> Reproduced:
     return Reproduced(model, version, found)
 
 
-def _require_pinned(platform: Platform, subject: str, pinned: Pinned) -> None:
+def _require_whole(platform: Platform, subject: str, model: str, version: int) -> None:
+    if erasures := platform.ledger.erasures.of_version(model, version):
+        told = "; ".join(f"no. {one.id} of {one.day} took {one.rows_of(model, version)} row(s)" for one in erasures)
+        raise NotReproducible(
+            f"{subject}: its training set was changed by erasure {told}. Those rows are gone for good, so the same "
+            "file cannot come of it again; train a new version on what is left"
+        )
+
+
+def _as_pinned(platform: Platform, subject: str, pinned: Pinned) -> Pinned:
+    """The same rows where they lie now: an erasure of others' rows moves a tag too."""
     try:
         found = platform.lake.snapshot_of(pinned.table, pinned.tag)
     except MlopsError as error:
@@ -60,10 +72,11 @@ def _require_pinned(platform: Platform, subject: str, pinned: Pinned) -> None:
         raise NotReproducible(
             f"{subject}: its training data is gone: {error}. Tags keep snapshots; was this one dropped?"
         ) from error
-    if found != pinned.snapshot_id:
+    if found != pinned.snapshot_id and erasure_of(platform.lake, pinned.table, found) is None:
         raise NotReproducible(
             f"{subject}: expected the tag {pinned.tag} on {pinned.table} at {pinned.snapshot_id}, found {found}"
         )
+    return replace(pinned, snapshot_id=found)
 
 
 def _differences(record: Mapping[str, Any], digest: str) -> list[str]:

@@ -26,6 +26,8 @@ USUAL = "usual_distances.json"
 """Names of the files that a run logs."""
 FEATURES_TABLE = "mlops.features_table"
 """The tag that names the table a version was trained on, and scores from."""
+LABELS_TABLE, DATA_TAG = "mlops.labels_table", "mlops.data_tag"
+FEATURES_SNAPSHOT, LABELS_SNAPSHOT = "mlops.features_snapshot", "mlops.labels_snapshot"
 
 
 def counts(parts: Parts, share: float) -> dict[str, float]:
@@ -127,11 +129,11 @@ def _tags(plan: Plan, as_of: date) -> dict[str, str]:
         named.TRAINING_KEY: plan.key,
         "mlops.spec_hash": plan.meaning,
         "mlops.code_revision": code_revision(),
-        "mlops.data_tag": source.features.tag,
+        DATA_TAG: source.features.tag,
         FEATURES_TABLE: source.features.table,
-        "mlops.features_snapshot": str(source.features.snapshot_id),
-        "mlops.labels_table": source.labels.table,
-        "mlops.labels_snapshot": str(source.labels.snapshot_id),
+        FEATURES_SNAPSHOT: str(source.features.snapshot_id),
+        LABELS_TABLE: source.labels.table,
+        LABELS_SNAPSHOT: str(source.labels.snapshot_id),
     }
 
 

@@ -1,0 +1,65 @@
+"""What was kept of rows beside the tables: monitoring profiles, examples, checkpoints, reports, observed values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.mlops.errors import MlopsError
+from include.mlops.lake.checkpoints import forget_model
+from include.mlops.learner.profile import from_parquet, to_parquet
+from include.mlops.steps.platform import Platform
+from include.mlops.steps.training.training_record import REFERENCE
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def erase_from_artifacts(platform: Platform, keys: Mapping[str, str], versions: Collection[Mapping[str, Any]]) -> None:
+    """Of versions whose training sets lost rows: the profile without them, the model's example without any."""
+    for told in versions:
+        version = platform.registry.version(told["model"], told["version"])
+        profile = from_parquet(platform.registry.artifact(version, REFERENCE))
+        if set(keys) <= set(profile.column_names):
+            left = profile.filter(pc.invert(_hits(profile, keys)))
+            if left.num_rows < profile.num_rows:
+                platform.registry.replace_artifact(version, REFERENCE, to_parquet(left))
+        platform.registry.forget_example(version)
+    for model in sorted({told["model"] for told in versions}):
+        forget_model(platform.settings.warehouse, model)
+
+
+def forget_reports(platform: Platform, keys: Mapping[str, str], days: Mapping[str, Collection[date]]) -> None:
+    """Delete the pages about those days, which may show values, and the values that expectations observed."""
+    for group in platform.specs.groups.values():
+        touched = set(days.get(group.table, ())) | set(days.get(f"quarantine.{group.name}", ()))
+        _delete_pages(platform, f"validation/{group.name}", touched)
+        if touched:
+            platform.ledger.publications.forget_examples(group.table, touched, keys.values())
+    for model in platform.specs.models.values():
+        features = platform.specs.groups.get(model.features.group)
+        touched = set(days.get(model.predictions, ())) | set(days.get(features.table, ()) if features else ())
+        _delete_pages(platform, f"drift/{model.name}", touched)
+
+
+def _delete_pages(platform: Platform, folder: str, days: Collection[date]) -> None:
+    for page in (platform.settings.reports / folder).glob("*.html"):
+        named = [date.fromisoformat(text) for text in _DAY.findall(page.name)]
+        if named and any(named[0] <= ds <= named[-1] for ds in days):
+            page.unlink(missing_ok=True)
+
+
+def _hits(rows: pa.Table, keys: Mapping[str, str]) -> pa.ChunkedArray:
+    found = pa.chunked_array([pa.repeat(pa.scalar(True), rows.num_rows)])
+    for column, text in keys.items():
+        kind = rows.schema.field(column).type
+        try:
+            same = pc.equal(rows[column], pa.scalar(text).cast(kind))
+        except pa.ArrowInvalid as error:
+            raise MlopsError(f"expected a value of type {kind} for the key {column}, found another") from error
+        found = pc.and_(found, pc.fill_null(same, False))
+    return found

@@ -1,0 +1,158 @@
+"""Maintain: old snapshots, days of many small files, stray files, old checkpoints and reports, within a budget of time.
+
+Tables are taken in turn, the one that waited longest first, and the next run goes on where this one stopped. Never
+expires what a tag holds, what a registered version names, or what is younger than `snapshot_days`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from include.mlops.errors import MlopsError
+from include.mlops.lake import maintenance, snapshots
+from include.mlops.lake.checkpoints import abandoned, forget_abandoned
+from include.mlops.steps.platform import Platform
+from include.mlops.steps.spark_failures import spark_failures
+from include.mlops.steps.training.training_record import (
+    FEATURES_SNAPSHOT,
+    FEATURES_TABLE,
+    LABELS_SNAPSHOT,
+    LABELS_TABLE,
+)
+
+log = logging.getLogger(__name__)
+STRAY_AFTER = timedelta(days=3)
+"""A running task may hold files that nothing names yet; none runs that long (tasks are ended after half a day)."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Tended:
+    """What was done to a table, or would be. `left`: why not all of it was; such a table comes first next time.
+
+    `failed`: something is to be mended first.
+    """
+
+    table: str
+    expired: int = 0
+    files: int = 0
+    compacted: int = 0
+    stray: int = 0
+    left: str = ""
+    failed: bool = False
+
+    def line(self) -> str:
+        done = (
+            f"{self.expired} snapshots, {self.files} files, {self.compacted} days compacted, {self.stray} stray files"
+        )
+        return f"{self.table}: {done}" + (f"; not finished: {self.left}" if self.left else "")
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """`waiting`: the tables that the next run begins with."""
+
+    tables: tuple[Tended, ...]
+    waiting: tuple[str, ...]
+    checkpoints: int
+    reports: int
+    dry_run: bool = False
+
+
+class _Budget:
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._clock, self._end = clock, clock() + seconds
+
+    @property
+    def spent(self) -> bool:
+        return self._clock() >= self._end
+
+
+def maintain(
+    platform: Platform,
+    now: datetime | None = None,
+    *,
+    dry_run: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Maintained:
+    """With `dry_run` nothing is changed. `now` decides what is old, `clock` (seconds) when the budget is spent.
+
+    Raises ServiceUnavailable where a room does not answer. Tables that fail for another reason are told, and come first
+    next time.
+    """
+    now = now or datetime.now(UTC)
+    budget = _Budget(60 * platform.settings.maintenance_minutes, clock)
+    kept = _of_versions(platform)
+    queue = _in_turn(platform)
+    done: list[Tended] = []
+    for name in queue:
+        if budget.spent:
+            break
+        done.append(_tend(platform, name, now, budget, kept.get(name, set()), dry_run=dry_run))
+        log.info("%s", done[-1].line())
+    checkpoints, reports = _old_files(platform, now, dry_run=dry_run)
+    unfinished = [one.table for one in done if one.left]
+    return Maintained(tuple(done), (*unfinished, *queue[len(done) :]), checkpoints, reports, dry_run)
+
+
+def _in_turn(platform: Platform) -> list[str]:
+    lake = platform.lake
+    at = {name: maintenance.maintained_at(lake.table(name)) or _NEVER for name in snapshots.tables(lake)}
+    return sorted(at, key=lambda name: (at[name], name))
+
+
+def _of_versions(platform: Platform) -> dict[str, set[int]]:
+    """{table: snapshots that registered versions were trained on}. Tags hold them too; somebody may drop a tag."""
+    found: dict[str, set[int]] = {}
+    for model in platform.specs.models:
+        for version in platform.registry.versions(model):
+            for table, snapshot in ((FEATURES_TABLE, FEATURES_SNAPSHOT), (LABELS_TABLE, LABELS_SNAPSHOT)):
+                if table in version.tags and snapshot in version.tags:
+                    found.setdefault(version.tags[table], set()).add(int(version.tags[snapshot]))
+    return found
+
+
+def _tend(platform: Platform, name: str, now: datetime, budget: _Budget, kept: set[int], *, dry_run: bool) -> Tended:
+    """Expiry first: it is cheap, and what it deletes need not be looked at afterwards."""
+    lake = platform.lake
+    found = Tended(name)
+    try:
+        old = snapshots.older_than(lake.table(name), now - timedelta(days=platform.settings.snapshot_days), kept)
+        files = len(snapshots.unreachable(lake.table(name), old)) if dry_run else snapshots.expire(lake, name, old)
+        days = maintenance.scattered(lake, name)
+        found = replace(found, expired=len(old), files=files, compacted=len(days) if dry_run else 0)
+        for ds in [] if dry_run else days:
+            if budget.spent:
+                return replace(found, left="the time was spent before all of its days were compacted")
+            with spark_failures(f"compacting {name} of {ds}", "the day stays as it is; look at the Spark server's log"):
+                found = replace(found, compacted=found.compacted + maintenance.compact(lake, platform.spark, name, ds))
+        found = replace(found, stray=maintenance.sweep(lake, name, now - STRAY_AFTER, dry_run=dry_run))
+        if not dry_run:
+            maintenance.mark_maintained(lake, name, now)
+    except (MlopsError, OSError) as error:
+        if getattr(error, "transient", False):
+            raise
+        return replace(found, left=f"{type(error).__name__}: {error}", failed=True)
+    return found
+
+
+def _old_files(platform: Platform, now: datetime, *, dry_run: bool) -> tuple[int, int]:
+    """How many trainings left checkpoints that nobody goes on from, and how many reports were too old."""
+    settings = platform.settings
+    folders = abandoned(settings.warehouse, now - timedelta(days=settings.snapshot_days))
+    limit = (now - timedelta(days=settings.report_days)).timestamp()
+    reports = [path for path in settings.reports.rglob("*") if _is_old(path, limit)]
+    if not dry_run:
+        forget_abandoned(settings.warehouse, folders)
+        for path in reports:
+            path.unlink(missing_ok=True)
+    return len(folders), len(reports)
+
+
+def _is_old(path: Path, limit: float) -> bool:
+    return path.is_file() and path.stat().st_mtime < limit

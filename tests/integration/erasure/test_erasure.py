@@ -1,0 +1,243 @@
+"""Erasure of one entity: what goes, what stays, what is said of it, and that it can be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from include.mlops.errors import MlopsError, NotReproducible, SpecError
+from include.mlops.lake import snapshots
+from include.mlops.learner.profile import from_parquet
+from include.mlops.steps.erasure import erase as erasing
+from include.mlops.steps.erasure.erase import Erased, erase
+from include.mlops.steps.erasure.plan import plan
+from include.mlops.steps.history.version_story import version_story
+from include.mlops.steps.inputs.dependents import stale_everywhere
+from include.mlops.steps.training.reproduce import reproduce
+from tests.integration.erasure.conftest import KEYS, LONE, PERSON
+from tests.integration.scoring.world import A_DAY, DAYS, FLIGHTS, OUTCOMES, World, day, days
+
+pytestmark = pytest.mark.slow
+QUARANTINE = f"quarantine.{FLIGHTS.name}"
+
+
+def _erase(world: World, keys: dict[str, str] | None = None) -> Erased:
+    keys = keys or KEYS
+    planned = plan(world.platform, FLIGHTS, keys)
+    return erase(world.platform, FLIGHTS, keys, planned, "keeper", "request 12")
+
+
+def _all(world: World, table: str) -> pa.Table:
+    found = world.platform.lake.read(table, days(1, DAYS))
+    return found.sort_by([(name, "ascending") for name in found.column_names if name not in ("hour", "wind")])
+
+
+def _tables(world: World) -> dict[str, pa.Table]:
+    return {name: _all(world, name) for name in snapshots.tables(world.platform.lake)}
+
+
+def _naming(folder: Path, text: str) -> list[str]:
+    """Files whose bytes hold the text."""
+    return sorted(
+        str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and text.encode() in p.read_bytes()
+    )
+
+
+def _others(table: pa.Table) -> pa.Table:
+    if "record" in table.column_names:
+        return table.filter(pc.invert(pc.match_substring_regex(table["record"], rf'{PERSON}(",|,)')))
+    return table.filter(pc.not_equal(table["carrier"], PERSON))
+
+
+def test_the_rows_go_from_every_table_and_all_others_stay(world: World) -> None:
+    before = _tables(world)
+    assert {name.partition(".")[0] for name in before} == {"features", "predictions", "quarantine"}
+
+    done = _erase(world)
+
+    assert done.rows == 2 * DAYS + 3 + 2
+    assert set(done.tables) == set(before)
+    after = _tables(world)
+    assert after == {name: _others(table) for name, table in before.items()}
+    assert [len(before[name]) - len(after[name]) for name in before] == [DAYS, DAYS, 3, 2]
+
+
+def test_no_file_of_the_warehouse_names_it_any_more(world: World) -> None:
+    lake = world.platform.settings.state / "lake"
+    whole = f"{PERSON}X"  # the quarantine of somebody else, whose name begins alike
+    table = world.platform.lake.table(QUARANTINE)
+    table.delete(f'record = \'{{"carrier":"{whole}","flight":"7"}}\'')
+    kinds = {name.rpartition(".")[2] for name in _naming(lake, PERSON)}
+    assert kinds == {"parquet", "avro"}
+
+    _erase(world)
+
+    assert _naming(lake, PERSON) == []
+    assert _naming(world.platform.settings.state, PERSON) == [], "neither does the ledger"
+
+
+def test_its_training_set_is_changed_on_the_record(world: World) -> None:
+    model, planned = world.model.name, plan(world.platform, FLIGHTS, KEYS)
+    assert [(one.version, one.rows) for one in planned.versions] == [(1, 26)], "13 days of flights and of outcomes"
+    assert reproduce(world.platform, model, 1).version == 1
+
+    _erase(world)
+
+    with pytest.raises(NotReproducible, match=r"changed by erasure no\. 1 of \d{4}-\d\d-\d\d took 26 row\(s\)"):
+        reproduce(world.platform, model, 1)
+    version = world.platform.registry.version(model, 1)
+    assert version.tags["mlops.erasures"] == "1"
+    (decision,) = world.platform.ledger.releases.decisions(model, "erase")
+    assert (decision.version, decision.actor, decision.evidence) == (1, "keeper", {"erasure": 1, "rows": 26})
+    (record,) = world.platform.ledger.erasures.all()
+    assert (record.feature_group, record.reason, record.rows) == ("flights", "request 12", 2 * DAYS + 5)
+    assert record.finished_at
+    _, told, _ = version_story(world.platform, world.model, 1)
+    assert told["erased from its training set"] == [f"no. 1 of {record.day}: 26 row(s)"]
+    assert world.platform.ledger.erasures.of_key("flights", KEYS) == [record]
+    assert world.platform.ledger.erasures.of_key("flights", {**KEYS, "flight": "8"}) == []
+
+
+def test_what_the_registry_kept_of_it_goes_too(world: World) -> None:
+    registry, version = world.platform.registry, world.platform.registry.version(world.model.name, 1)
+    before = from_parquet(registry.artifact(version, "reference.parquet"))
+    assert PERSON in before["carrier"].to_pylist()
+
+    _erase(world)
+
+    after = from_parquet(registry.artifact(version, "reference.parquet"))
+    assert after.equals(before.filter(pc.not_equal(before["carrier"], PERSON)))
+    assert registry.model_file(version), "the model itself stays as it was registered"
+    world.monitor(17)
+
+
+def test_a_version_that_was_not_trained_on_it_is_reproduced_as_ever(world: World) -> None:
+    tag = world.platform.registry.version(world.model.name, 1).tag("mlops.data_tag")
+    before = world.platform.lake.snapshot_of(FLIGHTS.table, tag)
+
+    assert plan(world.platform, FLIGHTS, {"carrier": LONE}).versions == ()
+    _erase(world, {"carrier": LONE})
+
+    assert world.platform.lake.snapshot_of(FLIGHTS.table, tag) != before, "its tag held a later day of it"
+    assert reproduce(world.platform, world.model.name, 1).version == 1
+    assert _naming(world.platform.settings.state / "lake", LONE) == []
+
+
+def test_nothing_is_out_of_date_and_days_can_be_scored_again(world: World) -> None:
+    world.monitor(16)
+    before = stale_everywhere(world.platform, world.model.name, days(16, 18))
+    assert before == []
+
+    _erase(world)
+
+    assert stale_everywhere(world.platform, world.model.name, days(16, 18)) == []
+    assert world.score(16).rows == {day(16): A_DAY - 1}
+    assert stale_everywhere(world.platform, world.model.name, days(16, 18)) == []
+
+
+def test_what_was_out_of_date_before_stays_so(world: World) -> None:
+    world.publish_flights(17, wind=[9.0] * A_DAY)
+    before = [(one.what, one.days) for one in stale_everywhere(world.platform, world.model.name, days(16, 18))]
+    assert before
+
+    _erase(world)
+
+    after = [(one.what, one.days) for one in stale_everywhere(world.platform, world.model.name, days(16, 18))]
+    assert after == before
+
+
+def test_tags_go_on_sharing_their_files(world: World) -> None:
+    lake = world.platform.lake
+    for number in range(3):
+        lake.tag(FLIGHTS.table, f"another_{number}")
+
+    _erase(world)
+
+    table = lake.table(FLIGHTS.table)
+    files = {path for path in snapshots.files_of(table, snapshots.pinned(table)) if path.endswith(".parquet")}
+    assert len(files) == DAYS + 1, "one a day, and two of the day that was published again"
+    assert set(table.refs()) >= {"main", "another_0", "another_1", "another_2"}
+    assert {one.snapshot_id for one in table.snapshots()} == snapshots.pinned(table)
+
+
+POINTS: dict[str, tuple[Any, str]] = {
+    "before anything": (erasing.erasing, "erase"),
+    "before a tag is moved": (erasing.erasing._Erasing, "move_tag"),
+    "while a tag is moved": (erasing.erasing._Erasing, "_to_head"),
+    "before files are deleted": (snapshots, "delete"),
+    "before snapshots are forgotten": (snapshots, "forget"),
+    "before the ledger knows": (erasing, "publish_without"),
+    "before artifacts": (erasing, "erase_from_artifacts"),
+    "before the audit log": (erasing, "_decide"),
+}
+
+
+class _Killed(BaseException):
+    """As SIGKILL: nobody catches it."""
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_and_done_again_it_ends_the_same(world: World, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    wanted = {name: _others(table) for name, table in _tables(world).items()}
+    owner, name = POINTS[point]
+    whole: Callable[..., Any] = getattr(owner, name)
+    calls: list[int] = []
+
+    def dies(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise _Killed
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, dies)
+    with pytest.raises(_Killed):
+        _erase(world)
+    (begun,) = world.platform.ledger.erasures.all()
+    assert begun.finished_at is None
+
+    done = _erase(world)
+
+    (record,) = world.platform.ledger.erasures.all()
+    assert (done.number, record.rows, bool(record.finished_at)) == (1, 2 * DAYS + 5, True)
+    assert [(one["version"], one["rows"]) for one in record.versions] == [(1, 26)]
+    assert _tables(world) == wanted
+    assert stale_everywhere(world.platform, world.model.name, days(16, 18)) == []
+    assert len(world.platform.ledger.releases.decisions(world.model.name, "erase")) == 1
+    others = f"{PERSON}X".encode()
+    lake = world.platform.settings.state / "lake"
+    left = [p for p in _naming(lake, PERSON) if PERSON.encode() in (lake / p).read_bytes().replace(others, b"")]
+    assert left == []
+
+
+def test_a_plan_changes_nothing_and_names_what_lies_elsewhere(world: World) -> None:
+    before = {name: world.platform.lake.snapshot(name) for name in snapshots.tables(world.platform.lake)}
+    planned = plan(world.platform, FLIGHTS, KEYS)
+    assert {name: sum(one.rows.values()) for name, one in planned.tables.items()} == {
+        FLIGHTS.table: DAYS,
+        OUTCOMES.table: DAYS,
+        world.model.predictions: 3,
+        QUARANTINE: 2,
+    }
+    assert {name: world.platform.lake.snapshot(name) for name in before} == before
+    assert any("flights/{ds}.csv" in line for line in planned.elsewhere)
+    assert world.platform.ledger.erasures.all() == []
+
+
+def test_keys_that_are_none_are_refused(world: World) -> None:
+    with pytest.raises(SpecError, match="carier"):
+        plan(world.platform, FLIGHTS, {"carier": "UA"})
+    with pytest.raises(SpecError, match="at least one key"):
+        plan(world.platform, FLIGHTS, {})
+    with pytest.raises(MlopsError, match="flight: int32") as caught:
+        plan(world.platform, FLIGHTS, {**KEYS, "flight": "seven"})
+    assert PERSON not in str(caught.value)
+
+
+def test_an_entity_without_rows_is_on_the_record_too(world: World) -> None:
+    done = _erase(world, {"carrier": "NOBODY"})
+    assert (done.rows, done.tables, world.platform.ledger.erasures.all()[0].rows) == (0, (), 0)
