@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -49,7 +50,9 @@ class Settings(BaseSettings):
     s3_encryption: Literal["", "sse-s3", "sse-kms"] = ""  # what the warehouse's objects must bear
     s3_kms_key: str = ""  # with sse-kms: the key's ARN, or an alias
     ledger_url: SecretStr = SecretStr("")  # default: sqlite under <state>
+    ledger_reader_password: SecretStr = SecretStr("")  # of the database user mlops_reader, whom `prepare` lets read it
     export_url: str = ""  # default: <state>/exports
+    host: str = "127.0.0.1"  # where servers that we start listen and are reached; `auto`: this machine's own address
     mlflow_port: int = Field(default=5000, ge=1, le=65535)  # the three ports of the local stack
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535)
@@ -121,6 +124,11 @@ class Settings(BaseSettings):
         if lacking := [setting for setting, met in wanted.items() if not met]:
             raise ValueError("expected " + "; and ".join(lacking))
         return self
+
+    @cached_property
+    def address(self) -> str:
+        """Of this machine, for servers that we start on it. Raises OSError where its name has none."""
+        return socket.gethostbyname(socket.gethostname()) if self.host == "auto" else self.host
 
     @property
     def task_memory_bytes(self) -> int:
