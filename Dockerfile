@@ -1,5 +1,5 @@
-# One image for all that is ours: Airflow's own, with this bundle's packages and Spark's jars baked in.
-FROM apache/airflow:3.3.2-python3.12
+# One image for all that is ours: Airflow's own without its many providers, with this bundle's packages and Spark's jars baked in.
+FROM apache/airflow:slim-3.3.2-python3.12
 
 USER root
 RUN install --directory --owner=airflow --group=root --mode=0775 \

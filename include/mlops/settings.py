@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     mlflow_artifacts_url: str = ""  # and files; default: the state folder
     mlflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('mlflow_port', 5000)}")
     airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
+    mlflow_page_url: str = ""  # as a browser reaches it, where that is not as a task does
+    airflow_api_url: str = ""  # as a task reaches it, where that is not as a browser does
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
     spark_token: SecretStr = SecretStr("")  # what its clients must show; sent in clear unless there is TLS
     spark_tls: bool = False  # the Spark server is reached by TLS; GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names a private CA
@@ -97,7 +99,10 @@ class Settings(BaseSettings):
             raise ValueError("expected sc://host:port alone; its token is MLOPS_SPARK_TOKEN, TLS is MLOPS_SPARK_TLS")
         return url
 
-    @field_validator("spark_remote", "mlflow_url", "airflow_url", "landing_url", "warehouse_url", "export_url")
+    @field_validator(
+        *("spark_remote", "mlflow_url", "mlflow_page_url", "airflow_url", "airflow_api_url"),
+        *("landing_url", "warehouse_url", "export_url"),
+    )
     @classmethod
     def _shown(cls, url: str) -> str:
         """Messages show it."""
@@ -141,6 +146,14 @@ class Settings(BaseSettings):
     @cached_property
     def exports(self) -> str:
         return self.export_url or str(self.state / "exports")
+
+    @property
+    def mlflow_page(self) -> str:
+        return self.mlflow_page_url or self.mlflow_url
+
+    @property
+    def airflow_api(self) -> str:
+        return self.airflow_api_url or self.airflow_url
 
     @cached_property
     def warehouse(self) -> str:

@@ -30,6 +30,16 @@ def entries(url: str) -> int:
     return len(filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)))
 
 
+def ensure_bucket(url: str) -> bool:
+    """Create the bucket of an address s3://bucket/path, if it is not there; true if it was created. Raises OSError."""
+    bucket = url.partition("://")[2].partition("/")[0]
+    filesystem, path = fs.FileSystem.from_uri(f"s3://{bucket}?allow_bucket_creation=true")
+    if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+        return False
+    filesystem.create_dir(path)
+    return True
+
+
 def remove_folder(url: str) -> None:
     """With all that is in it, where it is there. Raises OSError."""
     filesystem, path = file_system(url)
