@@ -1,4 +1,4 @@
-"""docker-compose.yaml as values, and what its services are as processes of this machine: other addresses, other folders.
+"""docker-compose.yaml as values, and what its services are as processes of this machine, elsewhere.
 
 No container engine is needed: each service's own command, environment and health check is what runs.
 """
