@@ -100,8 +100,8 @@ class Here:
     def _moved(self, text: str) -> str:
         names = "|".join(sorted(map(re.escape, self.services), key=len, reverse=True))
         text = re.sub(rf"(?<![\w-])(?:{names})(?=:\d)|(?<==)(?:{names})$", "127.0.0.1", text)
-        for container in sorted(self.folders, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w/]){re.escape(container)}(?=$|[/\"])", self.folders[container], text)
+        folders = "|".join(sorted(map(re.escape, self.folders), key=len, reverse=True))  # the deepest first
+        text = re.sub(rf"(?<![\w/])(?:{folders})(?=$|[/\"])", lambda found: self.folders[found.group()], text)
         return re.sub(r"(?<![\w.])\d{4,5}(?![\w.])", lambda found: self._port_of(found.group()), text)
 
     def _port_of(self, number: str) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import boto3
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -66,7 +65,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folders = {
         "/opt/mlops": str(ROOT),
         **{name: str(home / name.strip("/")) for name in ("/opt/mlops/.state", "/opt/airflow", "/opt/airflow/logs")},
-        **{name: str(home / name.strip("/")) for name in ("/data/meta", "/data/buckets")},
+        **{name: str(home / name.strip("/")) for name in ("/data/meta", "/data/buckets", "/opt/mlops/landing")},
     }
     for folder in folders.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -123,10 +122,8 @@ def test_a_task_finds_every_service_well(running: Running) -> None:
     assert running.airflow.import_errors() == []
 
 
-def test_a_day_that_lands_in_a_bucket_is_ingested_on_the_cluster_and_recorded(running: Running, tmp_path: Path) -> None:
-    landed = land_weather(tmp_path, NIGHT)
-    with environment(running.here.environment("prepare")):
-        boto3.client("s3").upload_file(str(landed), "landing", f"airport_weather/{landed.name}")
+def test_a_day_that_lands_is_ingested_on_the_cluster_and_recorded(running: Running) -> None:
+    landed = land_weather(Path(running.here.folders["/opt/mlops/landing"]), NIGHT)
     _ready(running, "ingest_airport_weather")
     first = until(lambda: next(running.airflow.runs("ingest_airport_weather"), None), 60, "a run by the schedule")
     assert (first.key, _finished(running, first)) == (str(NIGHT), "success")

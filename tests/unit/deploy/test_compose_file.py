@@ -74,9 +74,16 @@ def test_what_is_published_is_reached_from_this_machine_alone(name: str) -> None
 
 @each
 def test_volumes_are_declared_or_lie_in_this_repository(name: str) -> None:
-    for volume in SERVICES[name].get("volumes", []):
+    for volume in (one for one in SERVICES[name].get("volumes", []) if isinstance(one, str)):
         source = volume.partition(":")[0]
         assert (ROOT / source).exists() if source.startswith(".") else source in WRITTEN["volumes"], volume
+
+
+def test_files_that_land_are_read_where_tasks_and_sparks_workers_look_for_them_and_changed_by_none() -> None:
+    for name in ("airflow-scheduler", "spark-worker", "spark-connect"):
+        (landing,) = [one for one in SERVICES[name]["volumes"] if isinstance(one, dict)]
+        assert landing["target"] == SERVICES[name]["environment"]["MLOPS_LANDING_URL"]
+        assert landing["read_only"]
 
 
 def test_ports_of_containers_differ_so_that_the_topology_can_run_on_one_machine() -> None:
