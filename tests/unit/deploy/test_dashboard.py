@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from airflow._shared.observability.metrics.metrics_registry import MetricsRegistry
@@ -26,6 +28,9 @@ from tests.postgres import database_of_its_own
 
 DEPLOY = ROOT / "deploy"
 DAY = date(2013, 4, 10)
+with_promtool = pytest.mark.skipif(
+    not shutil.which("promtool"), reason="promtool is not installed (Debian: apt install prometheus)"
+)
 SERVICES = YAML(typ="safe").load(FILE)["services"]
 
 
@@ -62,9 +67,19 @@ def test_prometheus_reads_the_exporter_on_the_port_that_it_listens_on() -> None:
     assert f"--web.listen-address=:{port}" in SERVICES[host]["command"]
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian: apt install prometheus)")
+@with_promtool
 def test_prometheus_own_tool_takes_its_file() -> None:
     subprocess.run(["promtool", "check", "config", DEPLOY / "prometheus.yml"], check=True)
+
+
+@with_promtool
+def test_prometheus_own_tool_reads_the_query_of_each_panel(tmp_path: Path) -> None:
+    queries = [target["expr"] for _, target in targets("prometheus")]
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yml").write_text(
+        json.dumps({"groups": [{"name": "panels", "rules": rules}]})
+    )  # which YAML reads
+    subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], check=True)
 
 
 @pytest.fixture(scope="module")
