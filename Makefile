@@ -42,10 +42,24 @@ test: check ## Check everything and run all tests
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)
 	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/contract/compute tests/contract/carriers \
 		tests/contract/lake tests/contract/registry tests/integration/cli/test_doctor.py tests/integration/cluster
+	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/integration/compose
 
 .PHONY: test-fast
 test-fast: setup-dev ## Run the tests that take no Spark, MLflow, Airflow or browser
 	$(PY) -m pytest -m "not slow"
+
+.PHONY: env
+env: ## Make the secrets of docker-compose.yaml, once, in .env (needs Python alone)
+	@$(or $(PYTHON),python3) deploy/make_env.py
+
+.PHONY: up
+up: env ## Build the image and start the platform in containers (Docker Compose 2.24 or later; docs/deploy.md)
+	@mkdir -p landing
+	docker compose up --build --detach
+
+.PHONY: down
+down: ## Stop the containers; volumes and .env stay
+	docker compose down
 
 .PHONY: bench
 bench: setup ## Compare with peers, at full size (hours on 2 cores; docs/performance.md)

@@ -10,20 +10,20 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from include.mlops.compute.connect_server import java_command, spark_environment
-from include.mlops.compute.java import find_java
 from include.mlops.local.ports import free_port
-from include.mlops.local.services import mlflow_service, spark_service
+from include.mlops.local.prepare import prepare
+from include.mlops.local.services import mlflow_service, spark_master_service, spark_service, spark_worker_service
 from include.mlops.local.supervisor import Service, Supervisor
 from include.mlops.settings import ROOT, Settings
 from tests.postgres import database_of_its_own, postgres_server
 
-REGION, BUCKETS, WORKERS = "us-east-1", ("lake", "landing", "mlflow"), 2
+REGION, WORKERS = "us-east-1", 2
 GATEWAY = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
@@ -49,12 +49,17 @@ def cluster(home: Path) -> Iterator[Settings]:
             mlflow_store_url=runs,
             mlflow_artifacts_url="s3://mlflow/artifacts",
         )
-        started = (_object_store(home / "s3", endpoint), _spark_master(home, master), mlflow_service(settings))
-        for service in started:
-            supervisor.start(service)
+        supervisor.start(object_store(home / "s3", endpoint))
+        supervisor.wait_until_up()
+        list(prepare(settings))
+        supervisor.start(spark_master_service(settings, free_port()))
+        supervisor.start(mlflow_service(settings))
         supervisor.wait_until_up()
         for number in range(WORKERS):
-            supervisor.start(_spark_worker(home / f"worker-{number}", master))
+            worker = spark_worker_service(
+                settings.model_copy(update={"state": home / f"worker-{number}"}), free_port(), 1, "2g"
+            )
+            supervisor.start(replace(worker, name=f"{worker.name}-{number}"))
         supervisor.start(spark_service(settings))
         supervisor.wait_until_up()
         yield settings
@@ -84,17 +89,16 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _object_store(home: Path, endpoint: str) -> Service:
-    for bucket in BUCKETS:
-        (home / "buckets" / bucket).mkdir(parents=True)
+def object_store(home: Path, endpoint: str) -> Service:
+    (home / "buckets").mkdir(parents=True)
     (home / "meta").mkdir()
-    command = (str(_gateway()), "--port", endpoint.removeprefix("http://"), "--region", REGION, "--quiet")
+    command = (str(gateway()), "--port", endpoint.removeprefix("http://"), "--region", REGION, "--quiet")
     place = ("posix", "--sidecar", str(home / "meta"), str(home / "buckets"))
     keys = {"ROOT_ACCESS_KEY": os.environ["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": os.environ["AWS_SECRET_ACCESS_KEY"]}
     return Service("s3", (*command, *place), lambda: _refuses(endpoint), endpoint, keys, home)
 
 
-def _gateway() -> Path:
+def gateway() -> Path:
     """The S3 server, built once by Go. Skips where there is no Go."""
     program = ROOT / ".jars" / "versitygw"
     if not program.exists():
@@ -109,32 +113,5 @@ def _refuses(endpoint: str) -> bool:
     """Up, and asks for a signature."""
     try:
         return httpx.get(endpoint, timeout=5).status_code == 403
-    except httpx.HTTPError:
-        return False
-
-
-def _spark_master(home: Path, address: str) -> Service:
-    host, port = address.removeprefix("spark://").split(":")
-    arguments = ("--host", host, "--port", port)
-    return _spark_program(home / "spark-master", "master.Master", address, *arguments)
-
-
-def _spark_worker(home: Path, master: str) -> Service:
-    arguments = ("--host", "127.0.0.1", "--cores", "1", "--memory", "2g", "--work-dir", str(home), master)
-    return _spark_program(home, "worker.Worker", master, *arguments)
-
-
-def _spark_program(home: Path, main: str, address: str, *arguments: str) -> Service:
-    """One of Spark's own programs, up once its page answers."""
-    home.mkdir(parents=True)
-    page = free_port()
-    told = ("--webui-port", str(page), *arguments)
-    command = java_command(find_java(), "512m", home, f"org.apache.spark.deploy.{main}", *told)
-    return Service(home.name, command, lambda: _page(page), address, spark_environment(), home)
-
-
-def _page(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}", timeout=5).is_success
     except httpx.HTTPError:
         return False

@@ -23,7 +23,7 @@ USER = "mlops"
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server(port: int = 0, password: str = "") -> Iterator[str]:
     """The SQLAlchemy URL of its superuser's database. Skips where no Postgres is installed, but in CI."""
     programs = _programs()
     if programs is None:
@@ -31,7 +31,7 @@ def postgres_server() -> Iterator[str]:
             pytest.fail("expected the package postgresql, found no initdb; .ci/run installs it")
         pytest.skip("Postgres is not installed (Debian and Ubuntu: apt install postgresql)")
     home = Path(tempfile.mkdtemp(prefix="postgres-"))  # not below pytest's folder, which is root's alone
-    port, password = free_port(), secrets.token_hex(16)
+    port, password = port or free_port(), password or secrets.token_hex(16)
     url = f"postgresql+psycopg://{USER}:{password}@127.0.0.1:{port}/postgres"
     try:
         (home / "password").write_text(password)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -49,7 +50,9 @@ class Settings(BaseSettings):
     s3_encryption: Literal["", "sse-s3", "sse-kms"] = ""  # what the warehouse's objects must bear
     s3_kms_key: str = ""  # with sse-kms: the key's ARN, or an alias
     ledger_url: SecretStr = SecretStr("")  # default: sqlite under <state>
+    ledger_reader_password: SecretStr = SecretStr("")  # of the database user mlops_reader, whom `prepare` lets read it
     export_url: str = ""  # default: <state>/exports
+    host: str = "127.0.0.1"  # where servers that we start listen and are reached; `auto`: this machine's own address
     mlflow_port: int = Field(default=5000, ge=1, le=65535)  # the three ports of the local stack
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     spark_port: int = Field(default=15002, ge=1, le=65535)
@@ -57,6 +60,8 @@ class Settings(BaseSettings):
     mlflow_artifacts_url: str = ""  # and files; default: the state folder
     mlflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('mlflow_port', 5000)}")
     airflow_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known.get('airflow_port', 8080)}")
+    mlflow_page_url: str = ""  # as a browser reaches it, where that is not as a task does
+    airflow_api_url: str = ""  # as a task reaches it, where that is not as a browser does
     spark_remote: str = Field(default_factory=lambda known: f"sc://127.0.0.1:{known.get('spark_port', 15002)}")
     spark_token: SecretStr = SecretStr("")  # what its clients must show; sent in clear unless there is TLS
     spark_tls: bool = False  # the Spark server is reached by TLS; GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names a private CA
@@ -97,7 +102,10 @@ class Settings(BaseSettings):
             raise ValueError("expected sc://host:port alone; its token is MLOPS_SPARK_TOKEN, TLS is MLOPS_SPARK_TLS")
         return url
 
-    @field_validator("spark_remote", "mlflow_url", "airflow_url", "landing_url", "warehouse_url", "export_url")
+    @field_validator(
+        *("spark_remote", "mlflow_url", "mlflow_page_url", "airflow_url", "airflow_api_url"),
+        *("landing_url", "warehouse_url", "export_url"),
+    )
     @classmethod
     def _shown(cls, url: str) -> str:
         """Messages show it."""
@@ -125,6 +133,11 @@ class Settings(BaseSettings):
             raise ValueError("expected " + "; and ".join(lacking))
         return self
 
+    @cached_property
+    def address(self) -> str:
+        """Of this machine, for servers that we start on it. Raises OSError where its name has none."""
+        return socket.gethostbyname(socket.gethostname()) if self.host == "auto" else self.host
+
     @property
     def task_memory_bytes(self) -> int:
         return int(self.task_memory[:-1]) << {"k": 10, "m": 20, "g": 30}[self.task_memory[-1]]
@@ -136,6 +149,14 @@ class Settings(BaseSettings):
     @cached_property
     def exports(self) -> str:
         return self.export_url or str(self.state / "exports")
+
+    @property
+    def mlflow_page(self) -> str:
+        return self.mlflow_page_url or self.mlflow_url
+
+    @property
+    def airflow_api(self) -> str:
+        return self.airflow_api_url or self.airflow_url
 
     @cached_property
     def warehouse(self) -> str:

@@ -81,6 +81,16 @@ def remove_file(url: str) -> None:
         filesystem.delete_file(path)
 
 
+def ensure_bucket(url: str) -> bool:
+    """Create the bucket of an address s3://bucket/path, if it is not there; true if it was created. Raises OSError."""
+    bucket = url.partition("://")[2].partition("/")[0]
+    filesystem, path = fs.FileSystem.from_uri(f"s3://{bucket}?allow_bucket_creation=true")
+    if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+        return False
+    filesystem.create_dir(path)
+    return True
+
+
 def remove_folder(url: str) -> None:
     """With all that is in it, where it is there. Raises OSError."""
     filesystem, path = file_system(url)

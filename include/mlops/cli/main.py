@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from include.mlops.cli import backfills, backups, commands, inquiries, keeping, scaffolding, trials
+from include.mlops.cli import backfills, backups, commands, inquiries, keeping, scaffolding, services, trials
 from include.mlops.errors import MlopsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -68,3 +68,4 @@ backfills.register(app)
 backups.register(app)
 keeping.register(app)
 scaffolding.register(app)
+services.register(app)

@@ -48,7 +48,7 @@ def connect_server(settings: Settings, java: Path, jars: Sequence[Path]) -> Conn
     write_private(configuration, _properties(spark_configuration(settings, jars)))
     submitted = ("--properties-file", str(configuration), "--class", _SERVER, "spark-internal")
     command = java_command(java, settings.spark_memory, temporary, "org.apache.spark.deploy.SparkSubmit", *submitted)
-    return ConnectServer(command, spark_environment(), directory)
+    return ConnectServer(command, spark_environment(settings), directory)
 
 
 def java_command(java: Path, memory: str, temporary: Path, main: str, *arguments: str) -> tuple[str, ...]:
@@ -70,11 +70,11 @@ def java_command(java: Path, memory: str, temporary: Path, main: str, *arguments
     )
 
 
-def spark_environment() -> dict[str, str]:
+def spark_environment(settings: Settings) -> dict[str, str]:
     """What Spark's programs on this machine see."""
     return {
         "SPARK_HOME": str(_spark_home()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_IP": settings.address,
         "SPARK_SCALA_VERSION": "2.13",  # or a worker looks for it in folders that the pip package lacks
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
@@ -86,7 +86,8 @@ def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, s
     return {
         "spark.master": settings.spark_master,
         "spark.app.name": "mlops",
-        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.driver.host": settings.address,  # by which executors reach it
+        "spark.connect.grpc.binding.address": settings.address,
         "spark.connect.grpc.binding.port": str(settings.spark_port),
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.local.dir": str(settings.state / "spark" / "tmp"),

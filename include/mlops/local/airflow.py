@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -41,13 +42,19 @@ def admin_password(settings: Settings) -> str:
     return local_secret(settings.state / "secrets", "airflow-admin")
 
 
+def write_passwords(settings: Settings, password: str) -> Path:
+    """The file from which Airflow's own sign-in takes the password of `admin`."""
+    file = settings.state / "secrets" / "airflow-passwords.json"
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(file, json.dumps({ADMIN: password}))
+    return file
+
+
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """What every Airflow component and command of this stack must see, the settings of its tasks included."""
     home = settings.state / "airflow"
     secrets = settings.state / "secrets"
-    passwords = secrets / "airflow-passwords.json"
-    password = admin_password(settings)
-    write_private(passwords, json.dumps({ADMIN: password}))
+    passwords = write_passwords(settings, admin_password(settings))
     address = f"http://127.0.0.1:{settings.airflow_port}"
     bundle = {
         "name": "bundle",
@@ -97,8 +104,8 @@ def exported(settings: Settings) -> dict[str, str]:
     return {f"MLOPS_{name.upper()}": text for name, text in texts.items() if text}
 
 
-def airflow_answers(address: str) -> bool:
-    """True once the API, the database and every component say that they are healthy."""
+def airflow_answers(address: str, components: Sequence[str] = COMPONENTS) -> bool:
+    """True once the API, and what is named of the database and the components, say that they are healthy."""
     try:
         answer = httpx.get(f"{address}/api/v2/monitor/health", timeout=5)
     except httpx.HTTPError:
@@ -106,4 +113,4 @@ def airflow_answers(address: str) -> bool:
     if not answer.is_success:
         return False
     health = answer.json()
-    return all((health.get(component) or {}).get("status") == "healthy" for component in COMPONENTS)
+    return all((health.get(component) or {}).get("status") == "healthy" for component in components)

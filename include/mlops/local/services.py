@@ -1,16 +1,18 @@
-"""The Spark Connect and MLflow servers of the local stack, with health checks that make them do their work."""
+"""The servers of Spark and MLflow that we start, with health checks that make them do their work."""
 
 from __future__ import annotations
 
 import sys
 import uuid
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import httpx
 
-from include.mlops.compute.connect_server import connect_server
+from include.mlops.compute.connect_server import connect_server, java_command, spark_environment
 from include.mlops.compute.jars import ensure_jars, needed_jars
 from include.mlops.compute.java import find_java
+from include.mlops.errors import SettingsError
 from include.mlops.local.supervisor import Service
 from include.mlops.settings import Settings
 
@@ -28,7 +30,7 @@ def spark_service(settings: Settings) -> Service:
     from include.mlops.compute.channel import token_metadata
 
     server = connect_server(settings, find_java(), ensure_jars(settings, needed_jars(settings)))
-    address = f"127.0.0.1:{settings.spark_port}"
+    address = f"{settings.address}:{settings.spark_port}"
     return Service(
         name="spark",
         command=server.command,
@@ -58,6 +60,43 @@ def spark_answers(address: str, metadata: Sequence[tuple[str, str]] = ()) -> boo
     return bool(version)
 
 
+def spark_master_service(settings: Settings, page: int) -> Service:
+    """The master of a standalone cluster, at the address of `settings.spark_master`; its web page is on port `page`."""
+    host, _, port = settings.spark_master.removeprefix("spark://").partition(":")
+    if not settings.spark_master.startswith("spark://") or not port.isdigit():
+        raise SettingsError(
+            f"expected MLOPS_SPARK_MASTER of the form spark://host:port, found {settings.spark_master!r}"
+        )
+    return _spark_program(settings, "master.Master", page, "--host", host, "--port", port)
+
+
+def spark_worker_service(settings: Settings, page: int, cores: int, memory: str) -> Service:
+    """One worker of the cluster of `settings.spark_master`, which gives its executors `cores` and `memory` (`2g`)."""
+    arguments = ("--host", settings.address, "--cores", str(cores), "--memory", memory)
+    work = settings.state / "spark-worker"
+    return _spark_program(settings, "worker.Worker", page, *arguments, "--work-dir", str(work), settings.spark_master)
+
+
+def _spark_program(settings: Settings, main: str, page: int, *arguments: str) -> Service:
+    """One of Spark's own programs, up once its page answers."""
+    name = f"spark-{main.partition('.')[0]}"
+    home = settings.state / name
+    home.mkdir(parents=True, exist_ok=True)
+    command = java_command(
+        find_java(), "512m", home, f"org.apache.spark.deploy.{main}", "--webui-port", str(page), *arguments
+    )
+    address = f"http://{settings.address}:{page}"
+    return Service(name, command, lambda: page_answers(address), address, spark_environment(settings), home)
+
+
+def page_answers(address: str) -> bool:
+    """True if a web page answers without an error."""
+    try:
+        return httpx.get(address, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
 def mlflow_service(settings: Settings) -> Service:
     """An MLflow server on `settings.mlflow_port`; by default its runs are in sqlite and its artifacts in files, both
     under the state folder. Clients need no access to either.
@@ -65,14 +104,15 @@ def mlflow_service(settings: Settings) -> Service:
     home = settings.state / "mlflow"
     home.mkdir(parents=True, exist_ok=True)
     port = settings.mlflow_port
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{settings.address}:{port}"
+    hosts = dict.fromkeys((urlsplit(address).netloc, f"localhost:{port}", urlsplit(settings.mlflow_url).netloc))
     command = (
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--host", settings.address, "--port", str(port), "--workers", "1"),
         *("--serve-artifacts", "--artifacts-destination", settings.mlflow_artifacts),
         # Refuses web pages of other sites that point their own host name at this machine.
-        *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
-        *("--cors-allowed-origins", f"{address},http://localhost:{port}"),
+        *("--allowed-hosts", ",".join(hosts)),
+        *("--cors-allowed-origins", ",".join(f"http://{host}" for host in hosts)),
     )
     return Service(
         name="mlflow",

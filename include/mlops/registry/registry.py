@@ -39,10 +39,13 @@ class Probed:
 
 
 class Registry:
-    """MLflow at `mlflow_url`: an experiment and a registered model for each model, under its name."""
+    """MLflow at `mlflow_url`: an experiment and a registered model for each model, under its name. Links start with
+    `page_url` where people reach it by another address.
+    """
 
-    def __init__(self, mlflow_url: str, user: str = "", password: SecretStr | None = None) -> None:
+    def __init__(self, mlflow_url: str, user: str = "", password: SecretStr | None = None, page_url: str = "") -> None:
         self._url = mlflow_url.rstrip("/")
+        self._page = (page_url or mlflow_url).rstrip("/")
         self._user, self._password = user, password or SecretStr("")
 
     @cached_property
@@ -219,10 +222,10 @@ class Registry:
 
     def run_url(self, version: Version) -> str:
         with available(self._url):
-            return f"{self._url}/#/experiments/{self._experiment(version.model)}/runs/{version.mlflow_run}"
+            return f"{self._page}/#/experiments/{self._experiment(version.model)}/runs/{version.mlflow_run}"
 
     def version_url(self, model: str, number: int) -> str:
-        return f"{self._url}/#/models/{model}/versions/{number}"
+        return f"{self._page}/#/models/{model}/versions/{number}"
 
     def _runs(self, model: str, training_key: str) -> list[tuple[str, str]]:
         """(id, status) of all runs of that key, newest first."""

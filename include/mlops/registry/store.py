@@ -1,11 +1,11 @@
-"""The database behind the MLflow server, for backups alone; all else asks the server."""
+"""The database behind the MLflow server, for backups and upgrades alone; all else asks the server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 _FRESH = {"experiments": 1, "workspaces": 1}  # what a server writes into a new database at its start
 _SERVED = "mlflow-artifacts:/"
 _SETTING = "MLOPS_MLFLOW_STORE_URL"
+
+
+def migrate(url: str) -> None:
+    """Bring its schema up to date, as `mlflow db upgrade` does, which would show the password as an argument.
+
+    MLflow takes no lock for it: the caller sees to it that nobody else does the same. Raises ServiceUnavailable.
+    """
+    from mlflow.db import upgrade
+
+    command: Any = upgrade.callback
+    try:
+        command(url)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold the address
+        raise ServiceUnavailable(
+            f"cannot bring the schema of MLflow's database (MLOPS_MLFLOW_STORE_URL) up to date: "
+            f"{type(error).__name__}; look at the database's log"
+        ) from None
 
 
 class RegistryStore:

@@ -129,20 +129,21 @@ def _exports(platform: Platform) -> str:
 
 
 def _airflow(platform: Platform) -> str:
-    """The address that alerts link to."""
+    """Where tasks reach it: by default the address that alerts link to."""
     import httpx
 
-    address, ours = platform.settings.airflow_url, version("apache-airflow-core")
+    address, ours = platform.settings.airflow_api, version("apache-airflow-core")
+    variable = "MLOPS_AIRFLOW_URL" if address == platform.settings.airflow_url else "MLOPS_AIRFLOW_API_URL"
     try:
         health = httpx.get(f"{address}/api/v2/monitor/health", timeout=10).raise_for_status().json()
         found = httpx.get(f"{address}/api/v2/version", timeout=10).raise_for_status().json()["version"]
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise ServiceUnavailable(
-            f"expected Airflow at {address} (MLOPS_AIRFLOW_URL), found: {type(error).__name__}: {str(error)[:200]}; "
+            f"expected Airflow at {address} ({variable}), found: {type(error).__name__}: {str(error)[:200]}; "
             "is its API server up?"
         ) from error
     if found != ours:
-        raise SettingsError(f"expected Airflow {ours} at {address} (MLOPS_AIRFLOW_URL), found {found}")
+        raise SettingsError(f"expected Airflow {ours} at {address} ({variable}), found {found}")
     if ill := [name for name, part in health.items() if (part or {}).get("status") not in ("healthy", None)]:
         raise ServiceUnavailable(f"expected all of Airflow at {address} to be healthy, found {', '.join(ill)} ill")
     return f"{address}, Airflow {found}, healthy"

@@ -64,7 +64,8 @@ class Platform:
     def registry(self) -> Registry:
         from include.mlops.registry.registry import Registry
 
-        return Registry(self.settings.mlflow_url, self.settings.mlflow_user, self.settings.mlflow_password)
+        told = self.settings
+        return Registry(told.mlflow_url, told.mlflow_user, told.mlflow_password, told.mlflow_page)
 
     @cached_property
     def registry_store(self) -> RegistryStore:
