@@ -30,6 +30,19 @@ def entries(url: str) -> int:
     return len(filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)))
 
 
+def exists(url: str) -> bool:
+    """Whether a file is there. Raises OSError."""
+    filesystem, path = file_system(url)
+    return bool(filesystem.get_file_info(path).type == fs.FileType.File)
+
+
+def read_whole(url: str) -> bytes:
+    """Raises OSError."""
+    filesystem, path = file_system(url)
+    with filesystem.open_input_file(path) as file:
+        return bytes(file.read())
+
+
 def remove_folder(url: str) -> None:
     """With all that is in it, where it is there. Raises OSError."""
     filesystem, path = file_system(url)

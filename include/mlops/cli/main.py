@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from include.mlops.cli import backfills, commands, inquiries, scaffolding, trials
+from include.mlops.cli import backfills, commands, inquiries, job, scaffolding, trials
 from include.mlops.errors import MlopsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -66,3 +66,4 @@ commands.register(app)
 inquiries.register(app)
 backfills.register(app)
 scaffolding.register(app)
+job.register(app)

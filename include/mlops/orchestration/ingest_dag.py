@@ -11,12 +11,12 @@ from airflow.sdk import DAG, CronPartitionTimetable, XComArg, get_current_contex
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.mlops.orchestration.assets import published
-from include.mlops.orchestration.defaults import default_args, doc, partition, platform
-from include.mlops.orchestration.handover import pack, unpack
+from include.mlops.orchestration.defaults import default_args, doc, platform
+from include.mlops.orchestration.spark_task import spark_task
 from include.mlops.orchestration.waiting import WaitForPartition
 from include.mlops.orchestration.watch import WAIT, Watch
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.spec.interval import Interval
+from include.mlops.steps.handover import pack, unpack
 
 
 def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers: Sequence[FeatureGroup] = ()) -> DAG:
@@ -52,18 +52,6 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
         tags=["ingest", "features", group.name],
     ) as dag:
 
-        @task(
-            pool="spark",
-            inlets=[published(o) for o in others],
-            doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
-        )
-        def ingest(lacking: Any) -> Any:
-            from include.mlops.steps.ingestion.ingest import ingest as step
-
-            context = get_current_context()
-            rooms, day = platform(), Interval.day(partition(context))
-            return pack(step(rooms, rooms.specs.group(group.name), day, context["run_id"], overdue=bool(lacking)))
-
         @task(doc_md="Great Expectations on the staged snapshot. The link Report shows every result.")
         def validate(ingested: Any) -> Any:
             from include.mlops.steps.ingestion.ingest import Ingested
@@ -74,48 +62,43 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
             get_current_context()["ti"].xcom_push(key="report_url", value=rooms.report_url(result.report))
             return pack(result)
 
-        @task(
-            pool="spark",
+        wait = WaitForPartition(
+            task_id=WAIT, group=group, doc_md="For the landed file and the partitions that are read."
+        )
+        ingested = spark_task(
+            "ingest",
+            "ingest",
+            {"group": group.name, "lacking": wait.output},
+            inlets=[published(o) for o in others],
+            doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
+        )
+        last = spark_task(
+            "publish",
+            "publish",
+            {"group": group.name, "ingested": ingested, "validated": validate(ingested)},
             outlets=[published(group)],
             on_success_callback=None if restates else watch.recovered,
             doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
         )
-        def publish(ingested: Any, validated: Any) -> Any:
-            from include.mlops.steps.ingestion.ingest import Ingested
-            from include.mlops.steps.ingestion.publish import publish as step
-            from include.mlops.steps.ingestion.validate import Validated
-
-            rooms = platform()
-            return pack(
-                step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested), unpack(Validated, validated))
-            )
-
-        wait = WaitForPartition(
-            task_id=WAIT, group=group, doc_md="For the landed file and the partitions that are read."
-        )
-        staged = ingest(wait.output)
-        last = publish(staged, validate(staged))
         if restates:
             last >> _restate_dependents(group, watch)
     return dag
 
 
 def _restate_dependents(group: FeatureGroup, watch: Watch) -> XComArg:
-    @task(
-        pool="spark",
+    return spark_task(
+        "restate_dependents",
+        "restate_dependents",
+        {"group": group.name},
+        received=_skipped_where_nothing,
         on_success_callback=watch.recovered,
         on_skipped_callback=watch.recovered,
         doc_md="Makes again what was made from this partition when it had other rows, or none, where its specification "
         "says `restatement: recompute`; skipped where there is nothing.",
     )
-    def restate_dependents() -> Any:
-        from include.mlops.steps.history.restatement import restate_dependents as step
 
-        context = get_current_context()
-        rooms, day = platform(), Interval.day(partition(context))
-        done = step(rooms, rooms.specs.group(group.name), day, context["run_id"], told=True)
-        if not done.made:
-            raise AirflowSkipException("nothing that is to be made again was made from other rows of this partition")
-        return pack(done)
 
-    return restate_dependents()
+def _skipped_where_nothing(restated: Any) -> Any:
+    if not restated["made"]:
+        raise AirflowSkipException("nothing that is to be made again was made from other rows of this partition")
+    return restated

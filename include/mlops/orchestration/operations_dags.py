@@ -33,7 +33,7 @@ def outbox_dag() -> DAG:
 
         @task(doc_md="Never fails for Slack's sake.")
         def flush() -> Any:
-            from include.mlops.orchestration.handover import pack
+            from include.mlops.steps.handover import pack
 
             return pack(platform().alerts.flush())
 
