@@ -45,25 +45,34 @@ class Run:
             instance = self._queued(session, task_id, try_number)
         return _run_task(ti=instance, task=self.dag.get_task(task_id), run_triggerer=True)
 
-    def killed(self, task_id: str) -> str:
-        """Start the last try of a task in a process of its own and kill that, as a machine without memory does."""
+    def started(self, task_id: str, *, try_number: int) -> Any:
+        """Start a try of a task in a process of its own, as a worker does; `wait` sees it to its end."""
         from airflow.executors.workloads import BundleInfo
         from airflow.sdk.api.datamodels._generated import TaskInstance
         from airflow.sdk.execution_time.supervisor import ActivitySubprocess, InProcessTestSupervisor
         from airflow.utils.session import create_session
 
         with create_session() as session:
-            instance = self._queued(session, task_id, try_number=3)
+            instance = self._queued(session, task_id, try_number)
             names = ("id", "task_id", "dag_id", "run_id", "try_number", "map_index", "dag_version_id")
             what = TaskInstance(**{name: getattr(instance, name) for name in names})
-        process = ActivitySubprocess.start(
+        return ActivitySubprocess.start(
             what=what,
             dag_rel_path="dags/ingest.py",
             bundle_info=BundleInfo(name="bundle"),
             client=InProcessTestSupervisor._api_client(self.dag),
         )
+
+    def killed(self, task_id: str) -> str:
+        """Start the last try of a task and kill it, as a machine without memory does."""
+        process = self.started(task_id, try_number=3)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+        return self.state(task_id)
+
+    def state(self, task_id: str) -> str:
+        from airflow.utils.session import create_session
+
         with create_session() as session:
             return str(self._row(session).get_task_instance(task_id, session=session).state)
 
@@ -82,6 +91,14 @@ class Run:
             if request:
                 _execute_callbacks(self.bag, [request], structlog.get_logger())
         return state
+
+    def xcom(self, task_id: str, key: str) -> Any:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            asked = {"key": key, "task_ids": task_id, "dag_ids": self.dag.dag_id, "run_id": self.run_id}
+            return XComModel.deserialize_value(session.scalars(XComModel.get_many(**asked)).one())
 
     def announced(self) -> list[tuple[str, str]]:
         """(asset, partition key) of the run's events, in their order."""

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
 from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
 from airflow.providers.amazon.aws.triggers.emr import EmrServerlessStartJobTrigger
 from airflow.triggers.base import TriggerEvent
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 10
+GOING_ON = ("SUBMITTED", "QUEUED", "PENDING", "SCHEDULED", "RUNNING")
+"""In the order of a job's life: one that moves on while they are asked for is met again."""
+ENDED = ("SUCCESS", "FAILED", "CANCELLED")
 _PASSING = ("ThrottlingException", "TooManyRequestsException", "InternalServerException", "ServiceUnavailableException")
 
 
@@ -92,13 +94,20 @@ class SparkJob(EmrServerlessStartJobOperator):
             raise rebuilt(answer["error"], answer["message"])
         raise _without_answer(settings, told)
 
+    def on_kill(self) -> None:
+        """While it is started; later the trigger stops it. A job whose start was not answered is stopped, too."""
+        self.job_id = self.job_id or (self._running() if self.name else None)
+        super().on_kill()
+
     def _running(self) -> str | None:
         """The job run of an earlier try of this very task, where there is one that goes on."""
-        pages = self.hook.conn.get_paginator("list_job_runs").paginate(
-            applicationId=self.application_id, states=sorted(EmrServerlessHook.JOB_INTERMEDIATE_STATES)
-        )
-        found = [run["id"] for page in pages for run in page["jobRuns"] if run.get("name") == self.name]
-        return found[-1] if found else None
+        jobs = self.hook.conn.get_paginator("list_job_runs")
+        for state in GOING_ON:
+            for page in jobs.paginate(applicationId=self.application_id, states=[state]):
+                for run in page["jobRuns"]:
+                    if run.get("name") == self.name:
+                        return str(run["id"])
+        return None
 
     def _start(self, context: Context, settings: Settings, code: emr.Code) -> None:
         from include.mlops.steps.spark_steps import Order
@@ -127,7 +136,7 @@ class JobEnds(EmrServerlessStartJobTrigger):
                 return True  # the task will meet the same, and tell it
             log.warning("cannot look what job run %s does: %s", self.job_id, error)
             return False
-        return found["state"] in EmrServerlessHook.JOB_TERMINAL_STATES - {"CANCELLING"}
+        return found["state"] in ENDED
 
 
 def job_name(settings: Settings, context: Context) -> str:
@@ -164,6 +173,6 @@ def _passing(error: BotoCoreError | ClientError) -> bool:
 def _without_answer(settings: Settings, told: dict[str, Any]) -> MlopsError:
     log_url = f"{settings.jobs_url.rstrip('/')}/logs/applications/{told['applicationId']}/jobs/{told['jobRunId']}/"
     what = f"job run {told['jobRunId']} ended {told['state']} {told.get('stateDetails') or ''}".strip()
-    if told["state"] in ("CANCELLED", "CANCELLING"):
+    if told["state"] == "CANCELLED":
         return MlopsError(f"{what}: somebody stopped it; clear the task to start it again")
     return ServiceUnavailable(f"{what} without an answer; its log is at {log_url}")
