@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
 class Run:
     """One run in Airflow's database, whose tasks are run one at a time."""
 
-    def __init__(self, bag: DagBag, dag_id: str, key: str | None, run_type: str, conf: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        bag: DagBag,
+        dag_id: str,
+        key: str | None,
+        run_type: str,
+        conf: dict[str, Any] | None,
+        *,
+        consumed: Sequence[int] = (),
+    ) -> None:
+        """`consumed` are the asset events that started it."""
+        from airflow.models.asset import AssetEvent
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -23,7 +35,7 @@ class Run:
         self.run_id = f"{run_type}__{now.isoformat()}"
         with create_session() as session:
             stored = self._stored(session)
-            stored.create_dagrun(
+            made = stored.create_dagrun(
                 run_id=self.run_id,
                 run_after=now,
                 run_type=DagRunType(run_type),
@@ -35,6 +47,7 @@ class Run:
                 conf=conf,
                 session=session,
             )
+            made.consumed_asset_events.extend(session.get(AssetEvent, number) for number in consumed)
 
     def task(self, task_id: str, *, try_number: int = 1) -> Any:
         """Run a task once (with its trigger, where it defers); how Airflow's task runner ended it."""

@@ -68,9 +68,9 @@ def ingest_landed_dag(
         dag_id=f"ingest_landed_{group.name}",
         description=f"{group.name}: days whose file came late or was corrected",
         doc_md=doc(
-            f"### Publish days of `{group.table}` as their files land\nStarted by the DAG `landed` for a file that came "
-            "after its day's deadline, that was corrected, or whose day the schedule does not have. All else is left "
-            f"to `ingest_{group.name}`.\n\n- skipped where the day was published from that very file meanwhile",
+            f"### Publish days of `{group.table}` as their files land\nStarted by the DAG `landed` for a file that "
+            "came after its day's deadline, that was corrected, or whose day the schedule does not have. All else is "
+            f"left to `ingest_{group.name}`.\n\n- skipped where the day was published from that very file meanwhile",
             f"feature_groups/{group.name}/feature_group.yaml",
         ),
         schedule=PartitionedAssetTimetable(assets=landed(group)),

@@ -60,7 +60,7 @@ def known(platform: Platform, group: FeatureGroup, ds: date) -> Landed:
         due=tick,
         deadline=tick + timedelta(hours=schedule.deadline),
         published=published is not None,
-        same=bool(file) and same_file(address(platform.settings, group, ds), file),
+        same=file is not None and same_file(address(platform.settings, group, ds), file),
     )
 
 
