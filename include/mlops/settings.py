@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         return self.warehouse_url or (self.state / "lake" / "warehouse").as_uri()
 
     @property
+    def jobs_application(self) -> str:
+        """The id of the EMR Serverless application; empty where Spark's steps run in the task."""
+        return self.jobs.removeprefix("emr-serverless://")
+
+    @property
     def s3_endpoint(self) -> str:
         """Of an S3 that is not Amazon's, from the variables that AWS's own clients read; else empty."""
         return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""

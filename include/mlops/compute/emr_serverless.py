@@ -40,10 +40,6 @@ class Code:
     jars: tuple[str, ...]
 
 
-def application(settings: Settings) -> str:
-    return settings.jobs.removeprefix("emr-serverless://")
-
-
 def upload(settings: Settings) -> Code:
     """The code as it stands here, where jobs find it; what is there already is not sent again.
 
@@ -177,6 +173,6 @@ def _answer(order: str) -> str:
 
 def _unwritable(settings: Settings, error: Exception) -> Exception:
     told = f"expected a place that takes files at {settings.jobs_url} (MLOPS_JOBS_URL), found: {error}"
-    if isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error) or "NoSuchBucket" in str(error):
+    if isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error) or "NO_SUCH_BUCKET" in str(error):
         return SettingsError(f"{told}; correct the address, or let this user write there")
     return ServiceUnavailable(told)

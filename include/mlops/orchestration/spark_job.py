@@ -18,7 +18,6 @@ from airflow.providers.amazon.aws.triggers.emr import EmrServerlessStartJobTrigg
 from airflow.triggers.base import TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.mlops.compute import emr_serverless as emr
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError, rebuilt
 from include.mlops.orchestration.connections import connected_settings
 from include.mlops.orchestration.defaults import Context
@@ -28,6 +27,8 @@ from include.mlops.steps.handover import pack
 
 if TYPE_CHECKING:
     from airflow.sdk import Context as TaskContext
+
+    from include.mlops.compute.emr_serverless import Code
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 10
@@ -48,7 +49,7 @@ class SparkJob(EmrServerlessStartJobOperator):
         self, *, settings: Settings, step: str, inputs: dict[str, Any], received: Received, **kwargs: Any
     ) -> None:
         super().__init__(
-            application_id=emr.application(settings),
+            application_id=settings.jobs_application,
             execution_role_arn=settings.jobs_role,
             job_driver={},  # made when it runs, of the code as it is then
             aws_conn_id=None,  # keys and region from where AWS's own clients take them, as for S3
@@ -63,6 +64,8 @@ class SparkJob(EmrServerlessStartJobOperator):
         self.received = received
 
     def execute(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002 - the provider's signature
+        from include.mlops.compute import emr_serverless as emr
+
         settings = connected_settings()
         self.name = job_name(settings, context)
         with answering(settings):
@@ -82,6 +85,8 @@ class SparkJob(EmrServerlessStartJobOperator):
 
     def ended(self, context: Context, event: str) -> Any:  # noqa: ARG002 - Airflow gives it
         """Take the answer of the job run whose id the event is."""
+        from include.mlops.compute import emr_serverless as emr
+
         settings = connected_settings()
         self.job_id = event
         with answering(settings):
@@ -109,7 +114,8 @@ class SparkJob(EmrServerlessStartJobOperator):
                         return str(run["id"])
         return None
 
-    def _start(self, context: Context, settings: Settings, code: emr.Code) -> None:
+    def _start(self, context: Context, settings: Settings, code: Code) -> None:
+        from include.mlops.compute import emr_serverless as emr
         from include.mlops.steps.spark_steps import Order
 
         ti = context["ti"]
