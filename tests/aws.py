@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import boto3
+import httpx
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
@@ -23,6 +24,7 @@ def aws() -> Iterator[str]:
         with environment(keys(endpoint, "mlops", "of-tests-alone")):
             yield endpoint
     finally:
+        httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()  # or the next server would know all of it
         server.stop()
 
 

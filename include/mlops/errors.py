@@ -161,3 +161,18 @@ class ServiceUnavailable(MlopsError):
     """A service did not answer; trying again can help."""
 
     transient = True
+
+
+def rebuilt(name: str, message: str) -> MlopsError:
+    """An error that another process told by its name and message; one that nobody knows here is an MlopsError."""
+    kind = _below(MlopsError).get(name, MlopsError)
+    error = kind.__new__(kind)  # its own parts (`missing`, `findings`) stayed there
+    Exception.__init__(error, message)
+    return error
+
+
+def _below(kind: type[MlopsError]) -> dict[str, type[MlopsError]]:
+    found = {one.__name__: one for one in kind.__subclasses__()}
+    for one in list(found.values()):
+        found |= _below(one)
+    return found

@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     task_memory: str = Field(
         default="2g", pattern=r"^\d+[kmg]$"
     )  # what one task may hold before Spark carries its data
+    # Where Spark's steps run: in the task, by Spark Connect; or as jobs of EMR Serverless.
+    jobs: str = Field(default="", pattern=r"^$|^emr-serverless://[0-9a-z]+$")
+    jobs_role: str = ""  # ARN of the role that those jobs take
+    jobs_url: str = ""  # s3://, below which their code, orders, results and logs are kept
+    jobs_secret: str = ""  # name or ARN in Secrets Manager of {"MLOPS_LEDGER_URL": ..., ...}, which the role may read
+    jobs_environment_url: str = ""  # s3:// of a packed Python environment; none where the application's image has one
+    landed_queue_url: str = ""  # an SQS queue that hears of files that land
     maven_url: str = "https://repo1.maven.org/maven2"
     sample_rows: int = 5000  # rows of a monitoring sample
     maintenance_minutes: int = Field(default=30, ge=1)  # after which `maintain` begins nothing more
@@ -104,7 +111,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("spark_remote", "mlflow_url", "mlflow_page_url", "airflow_url", "airflow_api_url"),
-        *("landing_url", "warehouse_url", "export_url"),
+        *("landing_url", "warehouse_url", "export_url", "jobs_url"),
     )
     @classmethod
     def _shown(cls, url: str) -> str:
@@ -126,6 +133,14 @@ class Settings(BaseSettings):
             or on_s3,
             "MLOPS_S3_ENCRYPTION=sse-kms, as MLOPS_S3_KMS_KEY is set": (
                 not self.s3_kms_key or self.s3_encryption == "sse-kms"
+            ),
+            "MLOPS_JOBS_ROLE, an IAM role's ARN, as MLOPS_JOBS is set": not self.jobs
+            or self.jobs_role.startswith("arn:"),
+            "MLOPS_JOBS_URL of the form s3://, as MLOPS_JOBS is set": not self.jobs or self.jobs_url.startswith(S3),
+            "MLOPS_JOBS_SECRET, as MLOPS_JOBS is set": not self.jobs or bool(self.jobs_secret),
+            "MLOPS_JOBS, as MLOPS_JOBS_ROLE is set": bool(self.jobs) or not self.jobs_role,
+            "MLOPS_LANDING_URL of the form s3://, as MLOPS_LANDED_QUEUE_URL is set": (
+                not self.landed_queue_url or self.landing_url.startswith(S3)
             ),
             "MLOPS_MLFLOW_PASSWORD, as MLOPS_MLFLOW_USER is set": not self.mlflow_user or bool(self.mlflow_password),
         }
@@ -161,6 +176,11 @@ class Settings(BaseSettings):
     @cached_property
     def warehouse(self) -> str:
         return self.warehouse_url or (self.state / "lake" / "warehouse").as_uri()
+
+    @property
+    def jobs_application(self) -> str:
+        """The id of the EMR Serverless application; empty where Spark's steps run in the task."""
+        return self.jobs.removeprefix("emr-serverless://")
 
     @property
     def s3_endpoint(self) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from include.mlops.errors import NotReady, PartitionsFailed, ServiceUnavailable,
 from include.mlops.ledger.publications import Publication
 from include.mlops.settings import ROOT
 from tests.bundle.outage import Outage
+from tests.bundle.runs import Run
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -25,119 +24,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 INGEST = "ingest_flight_outcomes"
 LONG_AGO = "2013-04-03"
-Start = Callable[..., "_Run"]
-
-
-class _Run:
-    """One run in Airflow's database, whose tasks are run one at a time."""
-
-    def __init__(self, bag: DagBag, dag_id: str, key: str | None, run_type: str, conf: dict[str, Any] | None) -> None:
-        from airflow.utils.session import create_session
-        from airflow.utils.state import DagRunState
-        from airflow.utils.types import DagRunTriggeredByType, DagRunType
-
-        self.bag, self.dag, now = bag, bag.dags[dag_id], datetime.now(UTC)
-        self.run_id = f"{run_type}__{now.isoformat()}"
-        with create_session() as session:
-            stored = self._stored(session)
-            stored.create_dagrun(
-                run_id=self.run_id,
-                run_after=now,
-                run_type=DagRunType(run_type),
-                triggered_by=DagRunTriggeredByType.TEST,
-                state=DagRunState.RUNNING,
-                start_date=now,
-                partition_key=key,
-                partition_date=stored.timetable.resolve_partition_date(key),
-                conf=conf,
-                session=session,
-            )
-
-    def task(self, task_id: str, *, try_number: int = 1) -> Any:
-        """Run a task once (with its trigger, where it defers); how Airflow's task runner ended it."""
-        from airflow.sdk.definitions.dag import _run_task
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            instance = self._queued(session, task_id, try_number)
-        return _run_task(ti=instance, task=self.dag.get_task(task_id), run_triggerer=True)
-
-    def killed(self, task_id: str) -> str:
-        """Start the last try of a task in a process of its own and kill that, as a machine without memory does."""
-        from airflow.executors.workloads import BundleInfo
-        from airflow.sdk.api.datamodels._generated import TaskInstance
-        from airflow.sdk.execution_time.supervisor import ActivitySubprocess, InProcessTestSupervisor
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            instance = self._queued(session, task_id, try_number=3)
-            names = ("id", "task_id", "dag_id", "run_id", "try_number", "map_index", "dag_version_id")
-            what = TaskInstance(**{name: getattr(instance, name) for name in names})
-        process = ActivitySubprocess.start(
-            what=what,
-            dag_rel_path="dags/ingest.py",
-            bundle_info=BundleInfo(name="bundle"),
-            client=InProcessTestSupervisor._api_client(self.dag),
-        )
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        with create_session() as session:
-            return str(self._row(session).get_task_instance(task_id, session=session).state)
-
-    def ends(self) -> str:
-        """Let the scheduler look at the run, and the DAG processor run the callback that it asks for."""
-        import structlog
-        from airflow.dag_processing.processor import _execute_callbacks
-        from airflow.utils.session import create_session
-
-        for _ in self.dag.tasks:  # a failure reaches one more task each time
-            with create_session() as session:
-                row = self._row(session)
-                row.dag = self._stored(session)
-                _, request = row.update_state(session=session, execute_callbacks=False)
-                state = str(row.state)
-            if request:
-                _execute_callbacks(self.bag, [request], structlog.get_logger())
-        return state
-
-    def announced(self) -> list[tuple[str, str]]:
-        """(asset, partition key) of the run's events, in their order."""
-        from airflow.models.asset import AssetEvent
-        from airflow.utils.session import create_session
-        from sqlalchemy import select
-
-        with create_session() as session:
-            events = session.scalars(
-                select(AssetEvent).where(AssetEvent.source_run_id == self.run_id).order_by(AssetEvent.id)
-            )
-            return [(event.name, event.partition_key) for event in events]
-
-    def _stored(self, session: Any) -> Any:
-        from airflow.models.serialized_dag import SerializedDagModel
-
-        return SerializedDagModel.get_dag(self.dag.dag_id, session=session)
-
-    def _row(self, session: Any) -> Any:
-        from airflow.models.dagrun import DagRun
-        from sqlalchemy import select
-
-        return session.scalars(select(DagRun).where(DagRun.run_id == self.run_id)).one()
-
-    def _queued(self, session: Any, task_id: str, try_number: int) -> Any:
-        from airflow.serialization.serialized_objects import create_scheduler_operator
-
-        instance = self._row(session).get_task_instance(task_id, session=session)
-        instance.task = create_scheduler_operator(self.dag.get_task(task_id))
-        instance.try_number, instance.max_tries, instance.state = try_number, 2, "queued"
-        return instance
+Start = Callable[..., "Run"]
 
 
 @pytest.fixture
 def start(metadata: None, parse: Callable[[Path], DagBag], rooms: Platform) -> Start:
     bag = parse(ROOT / "dags")  # its own, for a run in this process leaves its form in the DAG
 
-    def make(dag_id: str, key: str | None, run_type: str = "manual", conf: dict[str, Any] | None = None) -> _Run:
-        return _Run(bag, dag_id, key, run_type, conf)
+    def make(dag_id: str, key: str | None, run_type: str = "manual", conf: dict[str, Any] | None = None) -> Run:
+        return Run(bag, dag_id, key, run_type, conf)
 
     return make
 

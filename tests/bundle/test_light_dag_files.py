@@ -34,10 +34,20 @@ for file in sys.argv[1:]:
 """
 
 
-@pytest.fixture(scope="module")
-def parsed() -> dict[str, Any]:
+ON_AWS = {
+    "MLOPS_JOBS": "emr-serverless://00f1",
+    "MLOPS_JOBS_ROLE": "arn:aws:iam::123456789012:role/jobs",
+    "MLOPS_JOBS_SECRET": "mlops",
+    "MLOPS_JOBS_URL": "s3://lake/jobs",
+    "MLOPS_LANDED_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/landed",
+    "MLOPS_LANDING_URL": "s3://landing",
+}
+
+
+@pytest.fixture(scope="module", params=[{}, ON_AWS], ids=["here", "on AWS"])
+def parsed(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the import of each DAG file loads and takes beyond Airflow's own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **request.param, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *FILES], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )

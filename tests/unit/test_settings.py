@@ -36,6 +36,11 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
         ({"WAREHOUSE_URL": "s3://key:sesame@lake"}, "MLOPS_WAREHOUSE_URL: expected an address without user and"),
         ({"EXPORT_URL": "s3://key:sesame@out"}, "MLOPS_EXPORT_URL: expected an address without user and password"),
         ({"CONNECTIONS": "ledger,sparks"}, "MLOPS_CONNECTIONS: "),
+        ({"JOBS": "emr-serverless://00f1"}, "expected MLOPS_JOBS_ROLE, an IAM role's ARN, as MLOPS_JOBS is set; and "),
+        ({"JOBS": "emr-serverless://00f1", "JOBS_URL": "s3://lake/jobs"}, "MLOPS_JOBS_SECRET, as MLOPS_JOBS is set"),
+        ({"JOBS": "emr://00f1"}, "MLOPS_JOBS: String should match"),
+        ({"JOBS_ROLE": "arn:aws:iam::1:role/jobs"}, "expected MLOPS_JOBS, as MLOPS_JOBS_ROLE is set"),
+        ({"LANDED_QUEUE_URL": "https://sqs/1/q"}, "MLOPS_LANDING_URL of the form s3://, as MLOPS_LANDED_QUEUE_URL is"),
         ({"MLFLOW_PORT": "many"}, "MLOPS_MLFLOW_PORT: Input should be a valid integer"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from include.mlops.cli import backfills, backups, commands, inquiries, keeping, scaffolding, services, trials
+from include.mlops.cli import backfills, backups, commands, inquiries, job, keeping, scaffolding, services, trials
 from include.mlops.errors import MlopsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -69,3 +69,4 @@ backups.register(app)
 keeping.register(app)
 scaffolding.register(app)
 services.register(app)
+job.register(app)

@@ -87,18 +87,25 @@ def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, s
         "spark.master": settings.spark_master,
         "spark.app.name": "mlops",
         "spark.driver.host": settings.address,  # by which executors reach it
-        "spark.connect.grpc.binding.address": settings.address,
-        "spark.connect.grpc.binding.port": str(settings.spark_port),
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.local.dir": str(settings.state / "spark" / "tmp"),
         "spark.ui.enabled": "false",
-        "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "4",
+        "spark.sql.warehouse.dir": str(settings.state / "spark" / "warehouse"),
+        **connect_configuration(settings),
+    }
+
+
+def connect_configuration(settings: Settings) -> dict[str, str]:
+    """What any Spark takes that answers Connect here and knows the catalog `lake`. It may hold a password."""
+    return {
+        "spark.connect.grpc.binding.address": settings.address,
+        "spark.connect.grpc.binding.port": str(settings.spark_port),
+        "spark.sql.session.timeZone": "UTC",
         "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",  # too many training.workers are told of soon
         "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
         "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.warehouse.dir": str(settings.state / "spark" / "warehouse"),
         **iceberg_configuration(settings),
         **_token(settings),
     }

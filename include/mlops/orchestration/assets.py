@@ -13,6 +13,11 @@ def published(group: FeatureGroup) -> Asset:
     return Asset(name=group.name, uri=f"x-lake://{group.table.replace('.', '/')}", group="features")
 
 
+def landed(group: FeatureGroup) -> Asset:
+    """A file of the group landed, and its day is to be ingested now."""
+    return Asset(name=f"{group.name}_landed", uri=f"x-mlops://landed/{group.name}", group="landed")
+
+
 def predictions(model: Model) -> Asset:
     """A partition was scored, gated and published."""
     return Asset(

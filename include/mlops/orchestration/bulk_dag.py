@@ -13,9 +13,10 @@ from airflow.sdk import DAG, Param, PartitionedAtRuntime, get_current_context, t
 from include.mlops.errors import WrongTrigger
 from include.mlops.orchestration.assets import published
 from include.mlops.orchestration.defaults import Context, day, default_args, platform
-from include.mlops.orchestration.handover import pack, unpack
 from include.mlops.orchestration.operations_dags import OWNER
+from include.mlops.orchestration.spark_task import spark_task
 from include.mlops.spec.load import Specs
+from include.mlops.steps.handover import pack, unpack
 
 if TYPE_CHECKING:
     from airflow.sdk import Context as TaskContext
@@ -65,16 +66,6 @@ def bulk_dag(found: Specs) -> DAG:
             return {"plan": pack(result), "computed": result.computed, "text": text}
 
         @task(
-            pool="spark",
-            doc_md="A job for every so many days; each keeps what it published. Clear it to go on where it stopped.",
-        )
-        def compute(planned: Any) -> Any:
-            from include.mlops.policy.backfill import Plan
-            from include.mlops.steps.history.backfill import carry_out
-
-            return pack(carry_out(platform(), unpack(Plan, planned["plan"]), get_current_context()["run_id"]))
-
-        @task(
             outlets=[published(group) for group in found.groups.values()],
             trigger_rule="all_done_min_one_success",
             doc_md="Starts the DAGs that score and measure, for the days that this run published and they lack. The "
@@ -103,7 +94,12 @@ def bulk_dag(found: Specs) -> DAG:
             body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
             doc_md="Waits for Approve or Reject where the run was started from the form with its last field ticked.",
         )
-        done = compute(planned)
+        done = spark_task(
+            "compute",
+            "backfill",
+            {"planned": planned},
+            doc_md="A job for every so many days; each keeps what it published. Clear it to go on where it stopped.",
+        )
         planned >> approve >> done
         done >> announce(planned)
         done >> EmptyOperator(

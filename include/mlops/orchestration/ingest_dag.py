@@ -7,16 +7,16 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronPartitionTimetable, XComArg, get_current_context, task
+from airflow.sdk import DAG, CronPartitionTimetable, PartitionedAssetTimetable, XComArg, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.mlops.orchestration.assets import published
-from include.mlops.orchestration.defaults import default_args, doc, partition, platform
-from include.mlops.orchestration.handover import pack, unpack
-from include.mlops.orchestration.waiting import WaitForPartition
+from include.mlops.orchestration.assets import landed, published
+from include.mlops.orchestration.defaults import default_args, doc, platform
+from include.mlops.orchestration.spark_task import spark_task
+from include.mlops.orchestration.waiting import WaitForLanded, WaitForPartition
 from include.mlops.orchestration.watch import WAIT, Watch
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.spec.interval import Interval
+from include.mlops.steps.handover import pack, unpack
 
 
 def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers: Sequence[FeatureGroup] = ()) -> DAG:
@@ -51,71 +51,92 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
         on_failure_callback=watch.run_failed,
         tags=["ingest", "features", group.name],
     ) as dag:
-
-        @task(
-            pool="spark",
-            inlets=[published(o) for o in others],
-            doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
-        )
-        def ingest(lacking: Any) -> Any:
-            from include.mlops.steps.ingestion.ingest import ingest as step
-
-            context = get_current_context()
-            rooms, day = platform(), Interval.day(partition(context))
-            return pack(step(rooms, rooms.specs.group(group.name), day, context["run_id"], overdue=bool(lacking)))
-
-        @task(doc_md="Great Expectations on the staged snapshot. The link Report shows every result.")
-        def validate(ingested: Any) -> Any:
-            from include.mlops.steps.ingestion.ingest import Ingested
-            from include.mlops.steps.ingestion.validate import validate as step
-
-            rooms = platform()
-            result = step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested))
-            get_current_context()["ti"].xcom_push(key="report_url", value=rooms.report_url(result.report))
-            return pack(result)
-
-        @task(
-            pool="spark",
-            outlets=[published(group)],
-            on_success_callback=None if restates else watch.recovered,
-            doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
-        )
-        def publish(ingested: Any, validated: Any) -> Any:
-            from include.mlops.steps.ingestion.ingest import Ingested
-            from include.mlops.steps.ingestion.publish import publish as step
-            from include.mlops.steps.ingestion.validate import Validated
-
-            rooms = platform()
-            return pack(
-                step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested), unpack(Validated, validated))
-            )
-
-        wait = WaitForPartition(
-            task_id=WAIT, group=group, doc_md="For the landed file and the partitions that are read."
-        )
-        staged = ingest(wait.output)
-        last = publish(staged, validate(staged))
-        if restates:
-            last >> _restate_dependents(group, watch)
+        _steps(group, others, watch, WaitForPartition, restates=restates)
     return dag
 
 
+def ingest_landed_dag(
+    group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers: Sequence[FeatureGroup] = ()
+) -> DAG:
+    """Beside the schedule: a run for each day that the DAG `landed` says is to be ingested now.
+
+    It is the same work, with the same incidents: what was late and now goes through is told as recovered.
+    """
+    restates = any(reader.restatement == "recompute" for reader in readers)
+    watch = Watch(f"ingest_{group.name}", group.table)
+    with DAG(
+        dag_id=f"ingest_landed_{group.name}",
+        description=f"{group.name}: days whose file came late or was corrected",
+        doc_md=doc(
+            f"### Publish days of `{group.table}` as their files land\nStarted by the DAG `landed` for a file that "
+            "came after its day's deadline, that was corrected, or whose day the schedule does not have. All else is "
+            f"left to `ingest_{group.name}`.\n\n- skipped where the day was published from that very file meanwhile",
+            f"feature_groups/{group.name}/feature_group.yaml",
+        ),
+        schedule=PartitionedAssetTimetable(assets=landed(group)),
+        max_active_runs=1,
+        default_args=default_args(group.owner, watch.task_failed),
+        on_failure_callback=watch.run_failed,
+        tags=["ingest", "features", group.name],
+    ) as dag:
+        _steps(group, others, watch, WaitForLanded, restates=restates)
+    return dag
+
+
+def _steps(
+    group: FeatureGroup,
+    others: Sequence[FeatureGroup],
+    watch: Watch,
+    wait: type[WaitForPartition],
+    *,
+    restates: bool,
+) -> None:
+    """Wait, ingest, validate, publish, in the DAG that is being made."""
+
+    @task(doc_md="Great Expectations on the staged snapshot. The link Report shows every result.")
+    def validate(ingested: Any) -> Any:
+        from include.mlops.steps.ingestion.ingest import Ingested
+        from include.mlops.steps.ingestion.validate import validate as step
+
+        rooms = platform()
+        result = step(rooms, rooms.specs.group(group.name), unpack(Ingested, ingested))
+        get_current_context()["ti"].xcom_push(key="report_url", value=rooms.report_url(result.report))
+        return pack(result)
+
+    waiting = wait(task_id=WAIT, group=group, doc_md="For the landed file and the partitions that are read.")
+    ingested = spark_task(
+        "ingest",
+        "ingest",
+        {"group": group.name, "lacking": waiting.output},
+        inlets=[published(o) for o in others],
+        doc_md="Landed file to staged snapshot; malformed rows to quarantine.",
+    )
+    last = spark_task(
+        "publish",
+        "publish",
+        {"group": group.name, "ingested": ingested, "validated": validate(ingested)},
+        outlets=[published(group)],
+        on_success_callback=None if restates else watch.recovered,
+        doc_md="One commit makes the partition visible. Refused where a critical expectation failed.",
+    )
+    if restates:
+        last >> _restate_dependents(group, watch)
+
+
 def _restate_dependents(group: FeatureGroup, watch: Watch) -> XComArg:
-    @task(
-        pool="spark",
+    return spark_task(
+        "restate_dependents",
+        "restate_dependents",
+        {"group": group.name},
+        received=_skipped_where_nothing,
         on_success_callback=watch.recovered,
         on_skipped_callback=watch.recovered,
         doc_md="Makes again what was made from this partition when it had other rows, or none, where its specification "
         "says `restatement: recompute`; skipped where there is nothing.",
     )
-    def restate_dependents() -> Any:
-        from include.mlops.steps.history.restatement import restate_dependents as step
 
-        context = get_current_context()
-        rooms, day = platform(), Interval.day(partition(context))
-        done = step(rooms, rooms.specs.group(group.name), day, context["run_id"], told=True)
-        if not done.made:
-            raise AirflowSkipException("nothing that is to be made again was made from other rows of this partition")
-        return pack(done)
 
-    return restate_dependents()
+def _skipped_where_nothing(restated: Any) -> Any:
+    if not restated["made"]:
+        raise AirflowSkipException("nothing that is to be made again was made from other rows of this partition")
+    return restated

@@ -108,7 +108,7 @@ def _export_task(model: Model, watch: Watch) -> Any:
         "alone; a failure leaves the scores published.",
     )
     def export() -> Any:
-        from include.mlops.orchestration.handover import pack
+        from include.mlops.steps.handover import pack
         from include.mlops.steps.scoring.export import export as step
 
         context = get_current_context()

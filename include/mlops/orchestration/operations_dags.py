@@ -33,7 +33,7 @@ def outbox_dag() -> DAG:
 
         @task(doc_md="Never fails for Slack's sake.")
         def flush() -> Any:
-            from include.mlops.orchestration.handover import pack
+            from include.mlops.steps.handover import pack
 
             return pack(platform().alerts.flush())
 
@@ -91,7 +91,7 @@ def maintain_dag() -> DAG:
         @task(doc_md="One line in the log for each table; fails where one could not be tended, after all the others.")
         def tend() -> Any:
             from include.mlops.errors import MlopsError
-            from include.mlops.orchestration.handover import pack
+            from include.mlops.steps.handover import pack
             from include.mlops.steps.maintenance import maintain
 
             done = maintain(platform())

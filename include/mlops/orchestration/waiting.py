@@ -6,17 +6,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import closing
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.mlops.errors import NotReady, ServiceUnavailable, WrongTrigger
 from include.mlops.orchestration.defaults import Context, partition, platform
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.spec.interval import Interval
+from include.mlops.spec.interval import Interval, due
 
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
@@ -125,8 +125,8 @@ class WaitForPartition(BaseOperator):
         if deadline <= now:
             return self._without(ds, missing)
         if run.run_type == "manual" and tick > now:
-            due = tick.isoformat(timespec="minutes")
-            raise WrongTrigger(f"expected a day that is due, found {ds}, which is due {due}; trigger again then")
+            then = tick.isoformat(timespec="minutes")
+            raise WrongTrigger(f"expected a day that is due, found {ds}, which is due {then}; trigger again then")
         until = deadline.isoformat(timespec="minutes")
         self.log.info("%s %s waits until %s for %s", self.group_name, ds, until, ", ".join(missing))
         return self.defer(
@@ -146,7 +146,7 @@ class WaitForPartition(BaseOperator):
         return missing
 
     def _tick(self, ds: date) -> datetime:
-        return datetime.combine(ds + timedelta(days=self.delay_days), time(), ZoneInfo(self.zone)).astimezone(UTC)
+        return due(ds, self.delay_days, self.zone)
 
     def _deadline(self, tick: datetime, run: Any, now: datetime) -> datetime:
         begins = max(tick, run.start_date or now) if run.run_type == "scheduled" else tick
@@ -154,3 +154,15 @@ class WaitForPartition(BaseOperator):
 
     def _overdue(self, ds: date) -> str:
         return f"{self.group_name} {ds}, past its deadline of {self.deadline_hours:g} h,"
+
+
+class WaitForLanded(WaitForPartition):
+    """As its base; skipped where the day was published from that very file meanwhile."""
+
+    def execute(self, context: Context) -> list[str] | None:
+        from include.mlops.steps.ingestion.landings import published_from_this_file
+
+        ds, rooms = partition(context), platform()
+        if published_from_this_file(rooms, rooms.specs.group(self.group_name), ds):
+            raise AirflowSkipException(f"{ds} is published from this very file")
+        return super().execute(context)

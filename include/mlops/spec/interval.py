@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 DAYS = re.compile(r"^(-?[0-9]{1,18})d$")
 
@@ -16,6 +17,11 @@ def parse_days(text: str) -> int:
     if not found:
         raise ValueError(f"expected a number of days such as '7d', found '{text}'")
     return int(found.group(1))
+
+
+def due(ds: date, delay: int, zone: str) -> datetime:
+    """When a partition is due (UTC): the midnight of its time zone `delay` days after its own."""
+    return datetime.combine(ds + timedelta(days=delay), time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 @dataclass(frozen=True, order=True)

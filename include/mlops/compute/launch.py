@@ -1,0 +1,16 @@
+"""What `spark-submit` starts of a job elsewhere; the bundle lies unpacked beside it, under `bundle`.
+
+Nothing but the standard library: the bundle is found by this file alone.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+BUNDLE = "bundle"
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(BUNDLE).absolute()))
+    runpy.run_module("include.mlops.compute.job_driver", run_name="__main__")

@@ -1,0 +1,132 @@
+"""What a job of EMR Serverless is given."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from include.mlops.compute import emr_serverless as emr
+from include.mlops.compute.job_driver import secret_variables
+from include.mlops.errors import SettingsError
+from include.mlops.settings import Settings
+from tests.aws import aws, bucket
+
+pytestmark = pytest.mark.slow  # moto's server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[None]:
+    with aws():
+        bucket("lake")
+        yield
+
+
+@pytest.fixture
+def settings(server: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    monkeypatch.setattr(emr, "needed_jars", lambda _: ())
+    return Settings(
+        state=tmp_path,
+        landing_url="s3://landing/in",
+        catalog_url="glue://",
+        warehouse_url="s3://lake/warehouse",
+        ledger_url="postgresql+psycopg://me:sesame@host/ledger",
+        mlflow_url="https://mlflow",
+        mlflow_user="me",
+        mlflow_password="sesame",
+        jobs="emr-serverless://00f1",
+        jobs_role="arn:aws:iam::123456789012:role/jobs",
+        jobs_url="s3://lake/jobs/",
+        jobs_secret="mlops",
+    )
+
+
+def _properties(settings: Settings) -> dict[str, str]:
+    code = emr.Code("s3://lake/b.zip", "s3://lake/launch.py", ("s3://lake/a.jar", "s3://lake/b.jar"))
+    (told,) = emr.configuration(settings, code)["applicationConfiguration"]
+    found: dict[str, str] = told["properties"]
+    return found
+
+
+def test_the_archive_holds_the_library_and_the_users_specifications_and_is_the_same_again(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.yaml").write_text("name: mine\n")
+    (tmp_path / "feature_groups" / "g" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "feature_groups" / "g" / "__pycache__" / "transform.pyc").write_bytes(b"")
+    packed = emr.packed_bundle(tmp_path)
+    names = zipfile.ZipFile(io.BytesIO(packed)).namelist()
+    assert {"include/__init__.py", "include/mlops/__main__.py", "include/models/mine.yaml"} <= set(names)
+    assert any("migrations/versions" in name for name in names)
+    assert not any("__pycache__" in name or "flight_delay" in name for name in names)
+    os.utime(tmp_path / "models" / "mine.yaml", (0, 0))
+    assert emr.packed_bundle(tmp_path) == packed
+
+
+def test_two_versions_of_the_code_lie_side_by_side(settings: Settings, tmp_path: Path) -> None:
+    old = emr.upload(settings)
+    assert emr.upload(settings) == old
+    (tmp_path / "other" / "models").mkdir(parents=True)
+    (tmp_path / "other" / "models" / "new.yaml").write_text("name: new\n")
+    new = emr.upload(settings.model_copy(update={"specs": tmp_path / "other"}))
+    assert new.bundle != old.bundle
+    listed = boto3.client("s3").list_objects_v2(Bucket="lake", Prefix="jobs/code/")["Contents"]
+    assert {f"s3://lake/{one['Key']}" for one in listed} == {old.bundle, old.launch, new.bundle, new.launch}
+
+
+def test_a_jobs_properties_tell_its_settings_and_no_secret(settings: Settings) -> None:
+    properties = _properties(settings)
+    variables = {name.rpartition(".")[2]: value for name, value in properties.items() if "driverEnv" in name}
+    assert variables == {
+        "MLOPS_CATALOG_URL": "glue://",
+        "MLOPS_JOB_SECRET": "mlops",
+        "MLOPS_LANDING_URL": "s3://landing/in",
+        "MLOPS_MLFLOW_URL": "https://mlflow",
+        "MLOPS_MLFLOW_USER": "me",
+        "MLOPS_WAREHOUSE_URL": "s3://lake/warehouse",
+    }
+    assert properties["spark.archives"] == "s3://lake/b.zip#bundle"
+    assert properties["spark.jars"] == "s3://lake/a.jar,s3://lake/b.jar"
+
+
+def test_a_packed_environment_is_whose_python_a_job_runs(settings: Settings) -> None:
+    packed = settings.model_copy(update={"jobs_environment_url": "s3://lake/env.tar.gz"})
+    properties = _properties(packed)
+    assert properties["spark.archives"] == "s3://lake/b.zip#bundle,s3://lake/env.tar.gz#environment"
+    for name in ("emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON", "executorEnv.PYSPARK_PYTHON"):
+        assert properties[f"spark.{name}"] == "./environment/bin/python"
+
+
+def test_a_place_that_takes_no_files_is_named(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"jobs_url": "s3://no-such-bucket/jobs"})
+    with pytest.raises(SettingsError, match=r"s3://no-such-bucket/jobs \(MLOPS_JOBS_URL\)"):
+        emr.upload(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("sesame", "found other text"), ('["sesame"]', "found something else"), ('{"PATH": "sesame"}', "something else")],
+)
+def test_a_secret_that_holds_no_variables_is_named_and_not_shown(server: None, text: str, found: str) -> None:
+    name = f"of-{abs(hash(text))}"
+    boto3.client("secretsmanager").create_secret(Name=name, SecretString=text)
+    with pytest.raises(SettingsError, match=found) as caught:
+        secret_variables(name)
+    assert "sesame" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_a_secret_that_is_not_there_is_named(server: None) -> None:
+    with pytest.raises(SettingsError, match=r"in the secret nothing \(MLOPS_JOBS_SECRET\), found: .*ResourceNotFound"):
+        secret_variables("nothing")
+
+
+def test_a_secret_holds_variables(server: None) -> None:
+    told: dict[str, Any] = {"MLOPS_LEDGER_URL": "postgresql://me:sesame@host/ledger"}
+    boto3.client("secretsmanager").create_secret(Name="good", SecretString=json.dumps(told))
+    assert secret_variables("good") == told
