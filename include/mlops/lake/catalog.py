@@ -32,13 +32,7 @@ from include.mlops.settings import Settings
 
 CATALOG = "lake"
 _PASSING = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException", "ServiceUnavailable")
-_REFUSED = (
-    "ACCESS_DENIED",
-    "INVALID_ACCESS_KEY_ID",
-    "SIGNATURE_DOES_NOT_MATCH",
-    "HTTP Response code: 403",
-    "NO_SUCH_BUCKET",
-)
+_REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403", "NO_SUCH_BUCKET")
 _REMEDY = "look at MLOPS_CATALOG_URL and its credentials"
 
 
@@ -92,7 +86,7 @@ def available() -> Iterator[None]:
 
 
 def _of_files(error: OSError) -> Exception:
-    """What reading or writing the warehouse's files says; the error itself where it is neither S3's nor a full disk's."""
+    """What is said of the warehouse's files; the error itself where it is neither S3's nor a full disk's."""
     text = str(error)[:500]
     if error.errno == errno.ENOSPC or "No space left" in text or error.errno == errno.EDQUOT:
         return ServiceUnavailable(f"no space is left where the lake writes (MLOPS_WAREHOUSE_URL); make room: {text}")

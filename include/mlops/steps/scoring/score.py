@@ -212,6 +212,8 @@ def _publish(
         if ds not in replaced
     )
     for ds, found in shown.items():
+        if ds in replaced:
+            continue
         values = {"rows": float(found.rows), "mean": found.mean, "minimum": found.minimum, "maximum": found.maximum}
         platform.ledger.monitoring.record(model.name, ds, "score", values, job.days[ds].record.number, job.run_id)
     rows = sum(found.rows for found in shown.values())
