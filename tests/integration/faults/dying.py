@@ -52,7 +52,9 @@ class Point:
         setattr(owner, name, counted)
 
 
-def killed(point: Point, step: Callable[..., None], *arguments: Any, environment: Mapping[str, str] | None = None) -> None:
+def killed(
+    point: Point, step: Callable[..., None], *arguments: Any, environment: Mapping[str, str] | None = None
+) -> None:
     """Run the step in a process that dies at the point; AssertionError where it ends in another way."""
     process = start(point, step, *arguments, environment=environment)
     process.join(120)
@@ -67,7 +69,9 @@ def start(
     return process
 
 
-def _run(point: Point | None, step: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]) -> None:
+def _run(
+    point: Point | None, step: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]
+) -> None:
     os.environ.update(environment)
     if point:
         point.arm()

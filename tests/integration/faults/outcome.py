@@ -8,8 +8,9 @@ from typing import Any
 
 from include.mlops.ledger.publications import Publication
 from include.mlops.spec.interval import Interval
-from tests.integration.ingest.bundle import Bundle, day as march
-from tests.integration.scoring.world import KEYS, World, days
+from tests.integration.ingest.bundle import Bundle
+from tests.integration.ingest.bundle import day as march
+from tests.integration.scoring.world import World, days
 
 EACH_TIME = ["run_id", "scored_at"]
 
@@ -18,9 +19,9 @@ def scores(world: World, first: int, last: int) -> Any:
     """Predictions and their record; what is published must be what the record says."""
     rows = world.predictions(first, last).drop_columns(EACH_TIME)
     records = world.platform.ledger.publications.over(world.model.predictions, days(first, last))
-    assert {ds: one.rows for ds, one in records.items()} == {
-        ds: rows["ds"].to_pylist().count(ds) for ds in records
-    }, "the record counts other rows than readers see"
+    assert {ds: one.rows for ds, one in records.items()} == {ds: rows["ds"].to_pylist().count(ds) for ds in records}, (
+        "the record counts other rows than readers see"
+    )
     return rows.to_pylist(), [told(one) for _, one in sorted(records.items())]
 
 
@@ -43,7 +44,9 @@ def features(bundle: Bundle, first: int, last: int) -> Any:
     """Rows, quarantine and record of the readings, apart from the bundle's own names."""
     name = bundle.readings
     interval = Interval(march(first), march(last))
-    records = [told(one) | {"meaning": ""} for _, one in sorted(bundle.published(name, interval.first, interval.last).items())]
+    records = [
+        told(one) | {"meaning": ""} for _, one in sorted(bundle.published(name, interval.first, interval.last).items())
+    ]
     aside = [(row["reason"], row["record"]) for row in bundle.quarantine(name, interval.first, interval.last)]
     found = json.dumps([bundle.rows(name, interval.first, interval.last), aside, records], default=str)
     return json.loads(found.replace(bundle.mark, ""))

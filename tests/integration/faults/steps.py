@@ -22,7 +22,6 @@ from include.mlops.steps.monitoring.performance import measure
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.release import release
 from include.mlops.steps.scoring.export import export
-from include.mlops.steps.scoring.score import score
 from include.mlops.steps.training.train import train
 from tests.integration.scoring.world import FLIGHTS, OUTCOMES, World, day, days, late_flights
 
