@@ -9,7 +9,8 @@ import importlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +30,9 @@ class Point:
         name = self.function.partition(":")[2]
         return f"{'after' if self.after else 'before'} {name}" + (f" {self.call}" if self.call > 1 else "")
 
-    def arm(self, die: Callable[[], None] | None = None) -> None:
-        """From now on in this process, the call ends it (or does `die`, once)."""
-        die = die or (lambda: os.kill(os.getpid(), signal.SIGKILL))
+    @contextmanager
+    def happens(self, what: Callable[[], object]) -> Iterator[None]:
+        """Meanwhile, `what` is done at that call, once."""
         module, _, path = self.function.partition(":")
         owner: Any = importlib.import_module(module)
         *outer, name = path.split(".")
@@ -43,13 +44,18 @@ class Point:
             nonlocal left
             left -= 1
             if left == 0 and not self.after:
-                die()
+                what()
             done = honest(*arguments, **options)
             if left == 0 and self.after:
-                die()
+                what()
             return done
 
         setattr(owner, name, counted)
+        try:
+            yield
+        finally:
+            setattr(owner, name, honest)
+        assert left <= 0, f"expected a call of {self.function}, found none"
 
 
 def killed(
@@ -73,6 +79,5 @@ def _run(
     point: Point | None, step: Callable[..., None], arguments: tuple[Any, ...], environment: dict[str, str]
 ) -> None:
     os.environ.update(environment)
-    if point:
-        point.arm()
-    step(*arguments)
+    with point.happens(lambda: os.kill(os.getpid(), signal.SIGKILL)) if point else nullcontext():
+        step(*arguments)
