@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
@@ -28,6 +28,7 @@ from include.mlops.spec.interval import Interval
 T = TypeVar("T")
 # It warns for each batch of texts that are dictionary-encoded on purpose.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "dictionary type" not in record.getMessage())
+_OVERTAKEN = (CommitFailedException, ValidationException)  # the table moved on; and files of the same days were added
 PROPERTIES = {"commit.retry.num-retries": "30", "format-version": "2", "write.parquet.compression-codec": "zstd"}
 STAGED_PROPERTIES = {**PROPERTIES, "write.wap.enabled": "true", "write.distribution-mode": "hash"}
 
@@ -204,7 +205,7 @@ def _between(interval: Interval) -> BooleanExpression:
 
 
 @retry(
-    retry=retry_if_exception_type(CommitFailedException),
+    retry=retry_if_exception_type(_OVERTAKEN),
     wait=wait_random_exponential(max=2),
     stop=stop_after_attempt(30),
     reraise=True,
@@ -218,5 +219,5 @@ def commit(action: Callable[[], T]) -> T:
     try:
         with available():
             return _attempt(action)
-    except CommitFailedException as error:
+    except _OVERTAKEN as error:
         raise ServiceUnavailable(f"another writer kept the table busy through 30 attempts: {error}") from error
