@@ -140,9 +140,10 @@ def test_the_server_is_killed_while_a_day_is_ingested(server: Server, point: Poi
     bundle = Bundle(server.settings, session)
     bundle.write_readings(SLOW)
     bundle.land(bundle.readings, march(4), readings(march(4)))
-    with _soon(server.kill, 0.7 if "stage" in point.function else 0.0) as killing:
-        with point.happens(killing), pytest.raises(ServiceUnavailable, match="Spark was lost"):
-            bundle.run(bundle.readings, march(4))
+    after = 0.7 if "stage" in point.function else 0.0
+    lost = pytest.raises(ServiceUnavailable, match="Spark was lost")
+    with _soon(server.kill, after) as killing, point.happens(killing), lost:
+        bundle.run(bundle.readings, march(4))
     server.start()
     assert bundle.published(bundle.readings, march(4)) == {}
     bundle.spark = connect(server.settings)
