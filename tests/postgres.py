@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -22,9 +23,37 @@ from include.mlops.local.supervisor import Service, Supervisor
 USER = "mlops"
 
 
+class MortalPostgres:
+    """A server that is there, or was killed and is not."""
+
+    def __init__(self, supervisor: Supervisor, service: Service, url: str, home: Path) -> None:
+        self._supervisor, self._service, self._home, self.url = supervisor, service, home, url
+
+    def start(self) -> None:
+        self._supervisor.start(self._service)
+        self._supervisor.wait_until_up()
+
+    def kill(self) -> None:
+        """SIGKILL to it and to all of its processes, as when the machine loses its power."""
+        pid = int((self._home / "data" / "postmaster.pid").read_text().split()[0])
+        postmaster = psutil.Process(pid)
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=30)
+
+
 @contextmanager
 def postgres_server(port: int = 0, password: str = "") -> Iterator[str]:
     """The SQLAlchemy URL of its superuser's database. Skips where no Postgres is installed, but in CI."""
+    with mortal_postgres() as server:
+        yield server.url
+
+
+@contextmanager
+def mortal_postgres() -> Iterator[MortalPostgres]:
+    """A server that runs. Skips where no Postgres is installed, but in CI."""
     programs = _programs()
     if programs is None:
         if os.environ.get("CI"):
@@ -42,9 +71,9 @@ def postgres_server(port: int = 0, password: str = "") -> Iterator[str]:
         command = [*_as_nobody_special(), *map(str, initdb), f"--pwfile={home / 'password'}"]
         subprocess.run(command, check=True, capture_output=True, cwd=home)
         with Supervisor(home) as supervisor:
-            supervisor.start(_service(programs, home, port, url))
-            supervisor.wait_until_up()
-            yield url
+            server = MortalPostgres(supervisor, _service(programs, home, port, url), url, home)
+            server.start()
+            yield server
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

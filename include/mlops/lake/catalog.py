@@ -5,6 +5,7 @@ Spark's server opens the same one, by the properties in `compute/iceberg.py`.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ from include.mlops.settings import Settings
 
 CATALOG = "lake"
 _PASSING = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException", "ServiceUnavailable")
+_REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403", "NO_SUCH_BUCKET")
 _REMEDY = "look at MLOPS_CATALOG_URL and its credentials"
 
 
@@ -53,7 +55,8 @@ def open_catalog(settings: Settings) -> Catalog:
             database = make_url(settings.catalog)
             if database.get_backend_name() == "sqlite" and database.database:
                 Path(database.database).parent.mkdir(parents=True, exist_ok=True)
-            return SqlCatalog(CATALOG, **properties, uri=settings.catalog)
+            # A connection that its database has cut meanwhile is opened anew, instead of failing whoever comes next.
+            return SqlCatalog(CATALOG, **properties, uri=settings.catalog, pool_pre_ping="true")
 
 
 def _s3(settings: Settings) -> dict[str, str]:
@@ -78,3 +81,19 @@ def available() -> Iterator[None]:
         raise kind(f"the lake's catalog in AWS Glue answered {error}; {_REMEDY}") from error
     except BotoCoreError as error:
         raise ServiceUnavailable(f"the lake's catalog in AWS Glue did not answer: {error}") from error
+    except OSError as error:
+        raise _of_files(error) from error
+
+
+def _of_files(error: OSError) -> Exception:
+    """What is said of the warehouse's files; the error itself where it is neither S3's nor a full disk's."""
+    text = str(error)[:500]
+    if error.errno == errno.ENOSPC or "No space left" in text or error.errno == errno.EDQUOT:
+        return ServiceUnavailable(f"no space is left where the lake writes (MLOPS_WAREHOUSE_URL); make room: {text}")
+    if any(code in text for code in _REFUSED):
+        return SettingsError(
+            f"S3 refused us ({text}); look at MLOPS_WAREHOUSE_URL, and at the keys or the role that this process has"
+        )
+    if "AWS Error" in text or "curlCode" in text:
+        return ServiceUnavailable(f"S3 did not take or give a file of the lake (MLOPS_WAREHOUSE_URL): {text}")
+    return error

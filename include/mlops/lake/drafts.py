@@ -19,7 +19,7 @@ from pyiceberg.io import OutputStream
 from pyiceberg.table import Table
 
 from include.mlops.lake.catalog import available
-from include.mlops.lake.lake import Lake, commit
+from include.mlops.lake.lake import Lake, commit, committed
 
 ROW_GROUP = 1 << 20
 
@@ -65,12 +65,10 @@ class Draft:
         Returns the id of the snapshot that holds them. The files of other days are deleted.
         """
         files = [self._files[ds] for ds in sorted(days) if ds in self._files]
-        commit(lambda: _replace(self._lake.table(self._name), days, files))
+        snapshot = commit(lambda: _replace(self._lake.table(self._name), days, files))
         for place in files:
             self._files = {ds: other for ds, other in self._files.items() if other != place}
         self.discard()
-        snapshot = self._lake.snapshot(self._name)
-        assert snapshot is not None
         return snapshot
 
     def discard(self) -> None:
@@ -95,12 +93,13 @@ def _writer(file: OutputStream, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def _replace(table: Table, days: Collection[date], files: list[str]) -> None:
+def _replace(table: Table, days: Collection[date], files: list[str]) -> int:
     replaced = In(term="ds", literals=[str(ds) for ds in days])
     with warnings.catch_warnings(), table.transaction() as transaction:
         warnings.filterwarnings("ignore", "Delete operation did not match any records")  # a day's first rows
         if not files:  # an overwrite leaves a snapshot also where nothing was there before
             transaction.overwrite(table.schema().as_arrow().empty_table(), overwrite_filter=replaced)
-            return
-        transaction.delete(replaced)
-        transaction.add_files(files, check_duplicate_files=False)  # their names are unique
+        else:
+            transaction.delete(replaced)
+            transaction.add_files(files, check_duplicate_files=False)  # their names are unique
+    return committed(table)

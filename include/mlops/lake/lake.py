@@ -9,10 +9,11 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
@@ -24,8 +25,10 @@ from include.mlops.lake.schema import by_columns, by_day, iceberg_schema
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 
+T = TypeVar("T")
 # It warns for each batch of texts that are dictionary-encoded on purpose.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "dictionary type" not in record.getMessage())
+_OVERTAKEN = (CommitFailedException, ValidationException)  # the table moved on; and files of the same days were added
 PROPERTIES = {
     "commit.retry.num-retries": "30",
     "commit.manifest-merge.enabled": "true",  # else each commit of pyiceberg reads as many manifests as there are days
@@ -145,14 +148,7 @@ class Lake:
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Delete operation did not match any records")  # a day's first rows
-            commit(
-                lambda: self.table(name).overwrite(
-                    rows, overwrite_filter=In(term="ds", literals=[str(day) for day in days])
-                )
-            )
-        snapshot = self.snapshot(name)
-        assert snapshot is not None
-        return snapshot
+            return commit(lambda: _overwritten(self.table(name), rows, days))
 
 
 def _streamed(scan: DataScan) -> Iterator[pa.RecordBatch]:
@@ -199,6 +195,18 @@ def _tag_unless_there(table: Table, snapshot_id: int, tag: str) -> None:
         table.manage_snapshots().create_tag(snapshot_id, tag).commit()
 
 
+def _overwritten(table: Table, rows: pa.Table, days: Sequence[object]) -> int:
+    table.overwrite(rows, overwrite_filter=In(term="ds", literals=[str(day) for day in days]))
+    return committed(table)
+
+
+def committed(table: Table) -> int:
+    """The snapshot that the commit just made through this object left; a rival's later one is not seen by it."""
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    return snapshot.snapshot_id
+
+
 def _between(interval: Interval) -> BooleanExpression:
     return And(
         GreaterThanOrEqual(term="ds", value=str(interval.first)), LessThanOrEqual(term="ds", value=str(interval.last))
@@ -206,19 +214,19 @@ def _between(interval: Interval) -> BooleanExpression:
 
 
 @retry(
-    retry=retry_if_exception_type(CommitFailedException),
+    retry=retry_if_exception_type(_OVERTAKEN),
     wait=wait_random_exponential(max=2),
     stop=stop_after_attempt(30),
     reraise=True,
 )
-def _attempt(action: Callable[[], object]) -> None:
-    action()
+def _attempt(action: Callable[[], T]) -> T:
+    return action()
 
 
-def commit(action: Callable[[], object]) -> None:
-    """Commit, again where another writer was faster."""
+def commit(action: Callable[[], T]) -> T:
+    """What the action that commits returns; it is done again where another writer was faster."""
     try:
         with available():
-            _attempt(action)
-    except CommitFailedException as error:
+            return _attempt(action)
+    except _OVERTAKEN as error:
         raise ServiceUnavailable(f"another writer kept the table busy through 30 attempts: {error}") from error

@@ -33,6 +33,7 @@ from sqlalchemy import (
     table,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from tenacity import retry, retry_if_exception_message, stop_after_delay, wait_random
 
 from include.mlops import stored_rows
 from include.mlops.errors import ServiceUnavailable, SettingsError
@@ -243,6 +244,17 @@ def _require_known(url: URL, revision: str | None) -> None:
         )
 
 
+@retry(
+    retry=retry_if_exception_message(match=".*locked"),
+    wait=wait_random(max=0.2),
+    stop=stop_after_delay(SQLITE_TIMEOUT),
+    reraise=True,
+)
+def _to_wal(connection: Any) -> None:
+    """Two processes that open a new database at once race here, and sqlite makes neither of them wait."""
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
 def _engine(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
@@ -255,7 +267,7 @@ def _engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _wal(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's own BEGIN below, so that schema changes are transactional
-        connection.execute("PRAGMA journal_mode=WAL")
+        _to_wal(connection)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -19,6 +19,22 @@ _DIED = (
     "executor lost",
 )
 """What the message of a failed job holds where a process that carried rows was lost, not where it refused them."""
+_OVERTAKEN = ("CommitFailedException", "Found conflicting files", "SQLITE_BUSY", "database is locked")
+"""Another writer was faster, or holds the catalog's database."""
+_UNANSWERED = (
+    "The connection attempt failed",
+    "This connection has been closed",
+    "terminating connection",
+    "An I/O error occurred while sending to the backend",
+    "the database system is",  # starting up, shutting down, in recovery
+    "Connection refused",
+    "Unable to execute HTTP request",
+    "Status Code: 503",
+    "SlowDown",
+    "reduce your request rate",
+)
+"""The catalog's database or S3 did not answer Spark."""
+_FULL = "No space left on device"
 _LOST_SESSION = "INVALID_HANDLE."  # the server was started again, and knows neither this session nor its operation
 
 
@@ -29,8 +45,17 @@ def spark_failures(doing: str, remedy: str) -> Iterator[None]:
         yield
     except (PySparkException, grpc.RpcError) as error:
         text = str(error).split("\n\nJVM stacktrace")[0].strip()[:1500]
+        if _FULL in str(error):
+            raise ServiceUnavailable(
+                f"{doing}: no space is left where Spark or the lake writes (the Spark server's spark.local.dir, "
+                f"MLOPS_WAREHOUSE_URL); make room: {text}"
+            ) from error
+        if any(words in str(error) for words in _OVERTAKEN):
+            raise ServiceUnavailable(f"{doing}: another writer was faster; try it again: {text}") from error
         if _lost(error):
             raise ServiceUnavailable(f"Spark was lost while {doing}: {text}") from error
+        if any(words in str(error) for words in _UNANSWERED):
+            raise ServiceUnavailable(f"{doing}: what Spark reads or writes did not answer: {text}") from error
         raise MlopsError(f"{doing} failed in Spark; {remedy}: {text}") from error
 
 

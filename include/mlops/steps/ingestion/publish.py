@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +16,7 @@ from include.mlops.steps.ingestion.ingest import Ingested, ingest, require_meani
 from include.mlops.steps.ingestion.validate import Validated, validate
 from include.mlops.steps.inputs.dependents import stale_dependents
 from include.mlops.steps.inputs.incomplete import tell_incomplete
+from include.mlops.steps.overtaken import replaced_since
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
 
@@ -95,7 +96,7 @@ def _record(
     record = platform.ledger.publications
     if ingested.restated or record.meaning(group.table) != ingested.meaning:
         record.declare(group.table, ingested.meaning, ingested.restated or f"published by {ingested.run_id}")
-    replaced = _replaced_since(platform, group, rows, snapshot_id)
+    replaced = replaced_since(platform, group.table, rows, snapshot_id)
     record.record(
         Publication(
             dataset=group.table,
@@ -111,13 +112,3 @@ def _record(
         for ds, count in rows.items()
         if ds not in replaced
     )
-
-
-def _replaced_since(platform: Platform, group: FeatureGroup, days: Collection[date], snapshot_id: int) -> set[date]:
-    """Days whose record tells of a later commit already: a task that comes back late must not cover it."""
-    known = platform.ledger.publications.over(group.table, Interval(min(days), max(days)))
-    return {
-        ds
-        for ds, publication in known.items()
-        if publication.snapshot_id and platform.lake.follows(group.table, publication.snapshot_id, snapshot_id)
-    }

@@ -18,6 +18,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
 from include.mlops.spec.tasks import STAMPS
+from include.mlops.steps.overtaken import made_from_newer, replaced_since
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.scoring.predictions import Job, Serving, Written
 from include.mlops.steps.scoring.score_in_process import summarise_in_process, write_in_process
@@ -183,9 +184,17 @@ def _publish(
     written: Written,
     features: Mapping[date, Publication],
 ) -> None:
-    digests = {ds: written.digest(ds) for ds in passed}
-    snapshot = written.publish(passed)
-    meaning = model_meaning(model)
+    read = {ds: (job.days[ds].features, job.days[ds].snapshot) for ds in passed}
+    newer = made_from_newer(platform, model.predictions, read)
+    shown = {ds: found for ds, found in passed.items() if ds not in newer}
+    for ds in sorted(newer):
+        log.warning("%s of %s was scored meanwhile from newer features; those scores stay", model.name, ds)
+    if not shown:
+        written.discard()
+        return
+    digests = {ds: written.digest(ds) for ds in shown}
+    snapshot = written.publish(shown)
+    meaning, replaced = model_meaning(model), replaced_since(platform, model.predictions, shown, snapshot)
     platform.ledger.publications.record(
         Publication(
             dataset=model.predictions,
@@ -199,13 +208,16 @@ def _publish(
             in_sample=job.days[ds].saw(ds),
             digest=digests[ds],
         )
-        for ds, found in passed.items()
+        for ds, found in shown.items()
+        if ds not in replaced
     )
-    for ds, found in passed.items():
+    for ds, found in shown.items():
+        if ds in replaced:
+            continue
         values = {"rows": float(found.rows), "mean": found.mean, "minimum": found.minimum, "maximum": found.maximum}
         platform.ledger.monitoring.record(model.name, ds, "score", values, job.days[ds].record.number, job.run_id)
-    rows = sum(found.rows for found in passed.values())
-    log.info("scored %s, %d day(s) from %s to %s: %d rows", model.name, len(passed), min(passed), max(passed), rows)
+    rows = sum(found.rows for found in shown.values())
+    log.info("scored %s, %d day(s) from %s to %s: %d rows", model.name, len(shown), min(shown), max(shown), rows)
 
 
 def _inputs(serving: Serving, read: Publication) -> dict[str, Any]:
