@@ -47,12 +47,12 @@ class MortalPostgres:
 @contextmanager
 def postgres_server(port: int = 0, password: str = "") -> Iterator[str]:
     """The SQLAlchemy URL of its superuser's database. Skips where no Postgres is installed, but in CI."""
-    with mortal_postgres() as server:
+    with mortal_postgres(port, password) as server:
         yield server.url
 
 
 @contextmanager
-def mortal_postgres() -> Iterator[MortalPostgres]:
+def mortal_postgres(port: int = 0, password: str = "") -> Iterator[MortalPostgres]:
     """A server that runs. Skips where no Postgres is installed, but in CI."""
     programs = _programs()
     if programs is None:
