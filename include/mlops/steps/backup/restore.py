@@ -59,8 +59,8 @@ def _begin(platform: Platform, point: Point) -> None:
         return
     if begun:
         raise BackupUnusable(
-            f"expected no other restore on its way, found that of {begun}; go on with it (--point {begun}), or empty the "
-            "ledger, the catalog, the warehouse, and MLflow's database and files"
+            f"expected no other restore on its way, found that of {begun}; go on with it (--point {begun}), or empty "
+            "ledger, catalog, warehouse, and MLflow's database and files"
         )
     if held := _held(platform):
         raise BackupUnusable(
