@@ -55,6 +55,7 @@ def _begin(platform: Platform, point: Point) -> None:
     settings, begun = platform.settings, platform.opened_ledger.restoring()
     if settings.catalog_kind == "rest" and not settings.warehouse_url:
         raise SettingsError("expected MLOPS_WAREHOUSE_URL to say where the restored tables' files go, found nothing")
+    platform.registry_store.require_restorable(point.registry.revision)
     if begun == point.name:
         return
     if begun:
@@ -66,7 +67,7 @@ def _begin(platform: Platform, point: Point) -> None:
         raise BackupUnusable(
             f"expected empty places to restore into, found {'; '.join(held)}; name others, or empty these"
         )
-    platform.opened_ledger.await_restore(point.name)
+    platform.opened_ledger.await_restore(point.name, point.ledger.revision)
 
 
 def _held(platform: Platform) -> list[str]:
