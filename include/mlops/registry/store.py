@@ -116,6 +116,6 @@ def _beyond_fresh(connection: Connection) -> dict[str, int]:
 def _require_same(at: str, found: str | None) -> None:
     if found != at:
         raise BackupUnusable(
-            f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with the MLflow "
-            "that was backed up, and upgrade it then with `mlflow db upgrade`"
+            f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with "
+            "the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
         )
