@@ -123,10 +123,11 @@ class Ledger:
         found = self._revision() or ""
         return found.removeprefix(RESTORING) if found.startswith(RESTORING) else ""
 
-    def await_restore(self, of: str) -> None:
+    def await_restore(self, of: str, at: str) -> None:
         """Keep everybody out of an empty ledger until `restore`: every task asks for the revision first, and this is
-        none that it knows. Raises SettingsError where the ledger is not empty.
+        none that it knows. Raises SettingsError where the ledger is not empty, or `restore` will not take `at`.
         """
+        _require_known(self._engine.url, at)
         with self._emptied() as connection:
             mark = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
             mark.create(connection)

@@ -69,17 +69,18 @@ class RegistryStore:
         with self._answering():
             self._make_schema()
         with self._opened() as engine, engine.begin() as connection:
-            found = stored_rows.revision(connection)
-            if found != at:
-                raise BackupUnusable(
-                    f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with "
-                    "the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
-                )
+            _require_same(at, stored_rows.revision(connection))
             if held := _beyond_fresh(connection):
                 raise BackupUnusable(
                     f"expected an empty database for MLflow ({_SETTING}), found rows in {', '.join(held)}; name another"
                 )
             stored_rows.load(connection, rows)
+
+    def require_restorable(self, at: str) -> None:
+        """Raises BackupUnusable where the MLflow that is installed here makes another schema than `at`."""
+        from mlflow.store.db.utils import _get_latest_schema_revision
+
+        _require_same(at, _get_latest_schema_revision())  # type: ignore[no-untyped-call]
 
     @contextmanager
     def _opened(self) -> Iterator[Engine]:
@@ -127,3 +128,11 @@ class RegistryStore:
 
 def _beyond_fresh(connection: Connection) -> dict[str, int]:
     return {name: number for name, number in stored_rows.counts(connection).items() if number > _FRESH.get(name, 0)}
+
+
+def _require_same(at: str, found: str | None) -> None:
+    if found != at:
+        raise BackupUnusable(
+            f"expected MLflow's schema at revision {at}, which the backup is of, found {found}; restore with "
+            "the MLflow that was backed up, and upgrade it then with `mlflow db upgrade`"
+        )

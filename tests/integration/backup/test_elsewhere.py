@@ -52,6 +52,7 @@ def test_a_world_moves_to_s3_and_postgres_and_back_and_scores_as_before(
 
     moved = backup(there.platform, "s3://backups/mlops", quietly)
     assert backup(there.platform, "s3://backups/mlops", quietly).copied == 0
+    there.platform.lake.catalog.close()
     there.platform.ledger.close()
     restore(back.platform, "s3://backups/mlops", "", quietly)
     assert moved.point.registry.rows == backed_up[1].point.registry.rows
@@ -61,3 +62,14 @@ def test_a_world_moves_to_s3_and_postgres_and_back_and_scores_as_before(
     world.score(night)
     ours, theirs = (one.predictions(night).drop_columns(["run_id", "scored_at"]) for one in (back, world))
     assert ours.equals(theirs)
+
+
+def test_a_world_moves_into_a_catalog_of_glue(backed_up: tuple[Path, BackedUp], another: Callable[..., World]) -> None:
+    with aws():
+        bucket("glue")
+        there = another(catalog_url="glue://", warehouse_url="s3://glue/warehouse")
+        restore(there.platform, str(backed_up[0]), "", quietly)
+        assert there.predictions(V1_AS_OF + 1).num_rows > 0
+        there.publish_flights(30)
+        again = backup(there.platform, "s3://glue/backups", quietly).point
+    assert [table.name for table in again.tables] == [table.name for table in backed_up[1].point.tables]

@@ -135,3 +135,19 @@ def test_days_published_after_the_backup_are_not_in_it(
     assert restored.platform.ledger.publications.frontier(FLIGHTS.table) == day(PUBLISHED)
     restored.publish_flights(PUBLISHED + 1)
     assert restored.platform.lake.read(FLIGHTS.table, days(1, 30)).num_rows == 120 * (PUBLISHED + 1)
+
+
+def test_a_backup_of_another_schema_is_refused_before_anything_is_written(
+    backed_up: tuple[Path, BackedUp], another: Another, tmp_path: Path
+) -> None:
+    place, point = tmp_path / "copy", backed_up[1].point
+    shutil.copytree(backed_up[0], place)
+    newer = {"revision": "9999"}
+    for part, told in (("registry", "expected MLflow's schema at revision 9999"), ("ledger", "newer version")):
+        changed = point.model_copy(update={part: getattr(point, part).model_copy(update=newer)})
+        (place / "points" / f"{point.name}.json").write_text(changed.model_dump_json())
+        target = another()
+        with pytest.raises((BackupUnusable, SettingsError), match=told):
+            restore(target.platform, str(place), "", quietly)
+        assert not (target.platform.settings.state / "mlflow").exists()
+        assert target.platform.opened_ledger.restoring() == ""

@@ -110,6 +110,9 @@ def test_a_ledger_with_rows_is_left_alone(ledger: Ledger) -> None:
 def test_rows_of_a_newer_version_are_refused_and_nothing_is_made(other: Ledger) -> None:
     with pytest.raises(SettingsError, match="newer version"):
         _restore(other, {}, at="9999")
+    with pytest.raises(SettingsError, match="newer version"):
+        other.await_restore("point", "9999")
+    assert other.restoring() == ""
     assert other.counts() == {}
 
 
@@ -129,7 +132,7 @@ def test_a_restore_that_fails_leaves_the_ledger_as_it_was(other: Ledger) -> None
 
 def test_a_ledger_that_waits_for_a_restore_keeps_everybody_out_until_it_is_whole(ledger: Ledger, other: Ledger) -> None:
     _publish(ledger)
-    other.await_restore("20130410T000000Z-abcd")
+    other.await_restore("20130410T000000Z-abcd", HEAD)
     assert other.restoring() == "20130410T000000Z-abcd"
     for act in (other.migrate, other.probe):
         with pytest.raises(SettingsError, match="restore of 20130410T000000Z-abcd was cut short"):
@@ -138,4 +141,4 @@ def test_a_ledger_that_waits_for_a_restore_keeps_everybody_out_until_it_is_whole
     other.migrate()
     assert (other.restoring(), other.counts()) == ("", {"publications": 1})
     with pytest.raises(SettingsError, match="expected an empty ledger"):
-        other.await_restore("another")
+        other.await_restore("another", HEAD)

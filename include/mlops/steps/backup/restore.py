@@ -55,18 +55,19 @@ def _begin(platform: Platform, point: Point) -> None:
     settings, begun = platform.settings, platform.opened_ledger.restoring()
     if settings.catalog_kind == "rest" and not settings.warehouse_url:
         raise SettingsError("expected MLOPS_WAREHOUSE_URL to say where the restored tables' files go, found nothing")
+    platform.registry_store.require_restorable(point.registry.revision)
     if begun == point.name:
         return
     if begun:
         raise BackupUnusable(
             f"expected no other restore on its way, found that of {begun}; go on with it (--point {begun}), or empty "
-            "the ledger, the catalog, the warehouse, and MLflow's database and files"
+            "ledger, catalog, warehouse, and MLflow's database and files"
         )
     if held := _held(platform):
         raise BackupUnusable(
             f"expected empty places to restore into, found {'; '.join(held)}; name others, or empty these"
         )
-    platform.opened_ledger.await_restore(point.name)
+    platform.opened_ledger.await_restore(point.name, point.ledger.revision)
 
 
 def _held(platform: Platform) -> list[str]:

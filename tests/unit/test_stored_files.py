@@ -1,0 +1,33 @@
+"""Files by path or address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.mlops import stored_files
+from include.mlops.stored_files import listing, read_whole, remove_file, size_of, write_whole
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000])
+def test_a_file_is_read_as_it_was_written_whether_memory_holds_it_or_not(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_files, "_IN_MEMORY", 1000)
+    content = bytes(number % 251 for number in range(size))
+    for url in (str(tmp_path / "folder" / "file"), (tmp_path / "folder" / "file").as_uri()):
+        write_whole(url, content)
+        read = read_whole(url)
+        assert size_of(url) == size
+        remove_file(url)
+        remove_file(url)
+        assert (read, size_of(url)) == (content, None), "what was read stays when the file is gone"
+
+
+def test_files_of_a_folder_are_listed_with_their_sizes_at_any_depth(tmp_path: Path) -> None:
+    for name in ("b", "a/c", "a/d/e"):
+        write_whole(str(tmp_path / name), name.encode())
+    assert [(file.path, file.size) for file in listing(f"{tmp_path}/")] == [("a/c", 3), ("a/d/e", 5), ("b", 1)]
+    assert all(file.written > 0 for file in listing(str(tmp_path)))
+    assert listing(str(tmp_path / "none")) == []
