@@ -12,7 +12,7 @@ from functools import cached_property
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
@@ -196,8 +196,12 @@ def _between(interval: Interval) -> BooleanExpression:
     )
 
 
+_OVERTAKEN = (CommitFailedException, ValidationException)
+"""The table moved on, elsewhere or in the same days."""
+
+
 @retry(
-    retry=retry_if_exception_type(CommitFailedException),
+    retry=retry_if_exception_type(_OVERTAKEN),
     wait=wait_random_exponential(max=2),
     stop=stop_after_attempt(30),
     reraise=True,
@@ -207,9 +211,9 @@ def _attempt(action: Callable[[], object]) -> None:
 
 
 def commit(action: Callable[[], object]) -> None:
-    """Commit, again where another writer was faster."""
+    """Commit, again where another writer was faster; `action` loads the table anew each time."""
     try:
         with available():
             _attempt(action)
-    except CommitFailedException as error:
+    except _OVERTAKEN as error:
         raise ServiceUnavailable(f"another writer kept the table busy through 30 attempts: {error}") from error

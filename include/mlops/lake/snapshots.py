@@ -6,7 +6,7 @@ Expiry and erasure both ask what no kept snapshot names, and delete that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast
 
 from pyarrow import fs
@@ -124,6 +124,11 @@ def orphans(lake: Lake, name: str, before: datetime) -> list[str]:
     table = lake.table(name)  # after the listing: what was committed meanwhile is named
     named = _paths(table, _named(table))
     return [path for path, written in listed.items() if written < before and path not in named]
+
+
+def day_of(value: object) -> date:
+    """Of a partition's value, which Iceberg keeps as days since 1970."""
+    return value if isinstance(value, date) else date.fromordinal(date(1970, 1, 1).toordinal() + int(str(value)))
 
 
 def path_of(table: Table, url: str) -> str:
