@@ -124,7 +124,10 @@ def _elsewhere(platform: Platform, group: FeatureGroup, tables: Mapping[str, Hel
         "model files and numbers computed of many rows (features over history, metrics, plots, drift): they hold no "
         "row, and stay; train again to have a model that never saw it"
     )
-    return [*sources, *exports, learnt, "copies that others took of the lake, backups, and the servers' own logs"]
+    copies = (
+        "copies that others took of the lake, backups, versions that a bucket keeps of deleted objects, servers' logs"
+    )
+    return [*sources, *exports, learnt, copies]
 
 
 def _place(platform: Platform, group: FeatureGroup) -> str:
