@@ -8,19 +8,16 @@ values in a manifest.
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo
+from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
 from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
 from pyiceberg.manifest import DataFile, ManifestEntry, ManifestEntryStatus, ManifestFile
@@ -29,23 +26,14 @@ from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 
-from include.mlops.errors import MlopsError
 from include.mlops.lake import snapshots
 from include.mlops.lake.lake import Lake, commit
-from include.mlops.lake.maintenance import day_of
+from include.mlops.lake.matching import Match
 
 _BRANCH = "erasing_"
 """Before the name of a branch on which a tag's next snapshot is made."""
 ERASURE = "mlops.erasure"
 """The property of a snapshot that an erasure made; its number."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """Which rows: `hits` gives a mask over rows of a table, `could_be` passes over files that hold none."""
-
-    could_be: BooleanExpression
-    hits: Callable[[pa.Table], pa.Array]
 
 
 @dataclass(frozen=True)
@@ -60,47 +48,6 @@ class Held:
         return bool(self.rows or self.tags or self.elsewhere)
 
 
-def by_columns(lake: Lake, name: str, keys: Mapping[str, str]) -> Match | None:
-    """Rows whose columns hold those values; None where the table lacks one of them.
-
-    Raises MlopsError where a value is not of its column's type.
-    """
-    schema = lake.table(name).schema().as_arrow()
-    if not set(keys) <= set(schema.names):
-        return None
-    try:
-        wanted = {column: pa.scalar(text).cast(schema.field(column).type) for column, text in keys.items()}
-    except pa.ArrowInvalid:
-        kinds = ", ".join(f"{column}: {schema.field(column).type}" for column in keys)
-        raise MlopsError(f"expected key values of the types of {name} ({kinds}), found one that is not") from None
-
-    def hits(rows: pa.Table) -> pa.Array:
-        found = pa.repeat(pa.scalar(True), rows.num_rows)
-        for column, value in wanted.items():
-            same = pc.fill_null(pc.equal(rows[column], value.cast(rows[column].type)), False)
-            found = pc.and_(found, same.combine_chunks())
-        return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-
-    terms = [EqualTo(term=column, value=text) for column, text in keys.items()]
-    return Match(And(*terms) if len(terms) > 1 else terms[0], hits)
-
-
-def by_records(keys: Mapping[str, str]) -> Match:
-    """Rows of a quarantine whose record, as it came, is of that entity; a broken one where it holds all values."""
-    words = [re.compile(rf"(?<!\w){re.escape(text)}(?!\w)") for text in keys.values()]
-
-    def is_hit(record: str | None) -> bool:
-        try:
-            told = json.loads(record or "")
-        except ValueError:
-            told = None
-        if isinstance(told, dict):
-            return all(str(told.get(column)) == text for column, text in keys.items())
-        return all(word.search(record or "") for word in words)
-
-    return Match(AlwaysTrue(), lambda rows: pa.array([is_hit(one) for one in rows["record"].to_pylist()], pa.bool_()))
-
-
 def held(lake: Lake, name: str, match: Match) -> Held:
     """What there is to erase."""
     table, hits = lake.table(name), _Hits(match)
@@ -111,7 +58,7 @@ def held(lake: Lake, name: str, match: Match) -> Held:
         days: Counter[date] = Counter()
         for file in _live(table, _at(table, pointer.snapshot_id)):
             if number := hits.within(table).get(file.file_path):
-                days[day_of(file.partition[0])] += number
+                days[snapshots.day_of(file.partition[0])] += number
         if days:
             found[ref] = days
     rows = found.pop(MAIN_BRANCH, Counter())
@@ -198,17 +145,14 @@ class _Erasing:
         if not _concerned(table, snapshot, hits):
             return
         properties = {ERASURE: str(self._number)}
-        try:
-            with table.transaction() as transaction:
-                producer = _WithoutTraces(Operation.OVERWRITE, transaction, table.io, None, properties, branch)
-                with producer as change:
-                    for file in _live(table, snapshot):
-                        if file.file_path in hits:
-                            change.delete_data_file(file)
-                            for other in self._without(table, file):
-                                change.append_data_file(other)
-        except ValidationException as error:  # somebody published these days meanwhile
-            raise CommitFailedException(str(error)) from error
+        with table.transaction() as transaction:
+            producer = _WithoutTraces(Operation.OVERWRITE, transaction, table.io, None, properties, branch)
+            with producer as change:
+                for file in _live(table, snapshot):
+                    if file.file_path in hits:
+                        change.delete_data_file(file)
+                        for other in self._without(table, file):
+                            change.append_data_file(other)
 
     def _to_head(self, tag: str, branch: str) -> None:
         table = self._lake.table(self._name)

@@ -42,7 +42,7 @@ def scattered(lake: Lake, name: str, many: int = MANY) -> list[date]:
     """Days that lie in at least `many` small files, those with the most first."""
     with available():
         files = [task.file for task in lake.table(name).scan().plan_files()]
-    counts = Counter(day_of(file.partition[0]) for file in files if file.file_size_in_bytes < SMALL)
+    counts = Counter(snapshots.day_of(file.partition[0]) for file in files if file.file_size_in_bytes < SMALL)
     return [ds for ds, number in counts.most_common() if number >= many]
 
 
@@ -68,8 +68,3 @@ def sweep(lake: Lake, name: str, before: datetime, *, dry_run: bool = False) -> 
     """Delete files of the table that nothing names and that are older than `before`. Returns their number."""
     found = snapshots.orphans(lake, name, before)
     return len(found) if dry_run else snapshots.delete(lake.table(name), found)
-
-
-def day_of(value: object) -> date:
-    """Of a partition's value, which Iceberg keeps as days since 1970."""
-    return value if isinstance(value, date) else date.fromordinal(date(1970, 1, 1).toordinal() + int(str(value)))

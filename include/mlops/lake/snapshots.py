@@ -6,7 +6,7 @@ Expiry and erasure both ask what no kept snapshot names, and delete that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast
 
 from pyarrow import fs
@@ -66,10 +66,10 @@ def files_of(table: Table, ids: Collection[int], *, perhaps_gone: bool = False) 
 
 
 def unreachable(table: Table, ids: Collection[int], *, perhaps_gone: bool = False) -> list[str]:
-    """Files that only snapshots among `ids` name."""
+    """Paths of the files that only snapshots among `ids` name."""
     others = {snapshot.snapshot_id for snapshot in table.snapshots()} - set(ids)
-    kept = {path_of(table, one) for one in files_of(table, others)}
-    return [one for one in files_of(table, ids, perhaps_gone=perhaps_gone) if path_of(table, one) not in kept]
+    kept = _paths(table, files_of(table, others))
+    return [path for path in _paths(table, files_of(table, ids, perhaps_gone=perhaps_gone)) if path not in kept]
 
 
 def forget(lake: Lake, name: str, ids: Collection[int]) -> None:
@@ -84,12 +84,11 @@ def forget(lake: Lake, name: str, ids: Collection[int]) -> None:
     commit(expire)
 
 
-def delete(table: Table, files: Iterable[str]) -> int:
+def delete(table: Table, paths: Iterable[str]) -> int:
     """Those that are there, in that order. Returns their number."""
     filesystem = _filesystem(table)
     done = 0
-    for one in files:
-        path = path_of(table, one)
+    for path in paths:
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
             done += 1
@@ -106,12 +105,12 @@ def expire(lake: Lake, name: str, ids: Collection[int]) -> int:
     doomed = unreachable(lake.table(name), ids)
     forget(lake, name, ids)
     table = lake.table(name)
-    kept = {path_of(table, one) for one in files_of(table, {snapshot.snapshot_id for snapshot in table.snapshots()})}
-    return delete(table, [one for one in doomed if path_of(table, one) not in kept])
+    kept = _paths(table, files_of(table, {snapshot.snapshot_id for snapshot in table.snapshots()}))
+    return delete(table, [path for path in doomed if path not in kept])
 
 
 def orphans(lake: Lake, name: str, before: datetime) -> list[str]:
-    """Files in the table's folder that were last written before that time and that nothing names.
+    """Paths of the files in the table's folder that were last written before that time and that nothing names.
 
     Raises MlopsError where the folder does not show the table's own files: its address must be read differently.
     """
@@ -123,14 +122,24 @@ def orphans(lake: Lake, name: str, before: datetime) -> list[str]:
             "nothing was deleted: was the warehouse moved?"
         )
     table = lake.table(name)  # after the listing: what was committed meanwhile is named
-    named = {path_of(table, one) for one in _named(table)}
+    named = _paths(table, _named(table))
     return [path for path, written in listed.items() if written < before and path not in named]
+
+
+def day_of(value: object) -> date:
+    """Of a partition's value, which Iceberg keeps as days since 1970."""
+    return value if isinstance(value, date) else date.fromordinal(date(1970, 1, 1).toordinal() + int(str(value)))
 
 
 def path_of(table: Table, url: str) -> str:
     """An address as its file system knows it, whichever engine wrote it: `s3a://`, `file:/` or `file:///`."""
     path: str = PyArrowFileIO.parse_location(url, table.io.properties)[2]
     return path
+
+
+def _paths(table: Table, urls: Iterable[str]) -> dict[str, None]:
+    """In their order, each once."""
+    return dict.fromkeys(path_of(table, url) for url in urls)
 
 
 def _named(table: Table) -> Iterator[str]:

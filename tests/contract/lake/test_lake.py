@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyiceberg.table import Table
 
 from include.mlops.errors import MlopsError, ServiceUnavailable
 from include.mlops.lake.lake import Lake
@@ -67,6 +68,26 @@ def test_writers_at_once_all_get_their_days_in(lake: Lake, settings: Settings) -
     for thread in threads:
         thread.join()
     assert (errors, _seen(lake)) == ([], {("a", 1), ("b", 2), ("c", 3)})
+
+
+def test_a_day_that_another_writer_replaces_meanwhile_is_replaced_again(
+    lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.replace(NAME, _rows(a="x"), [A])
+    load, loads = lake.table, []
+
+    def overtaken(name: str) -> Table:
+        loaded = load(name)
+        loads.append(loaded)
+        if len(loads) == 1:
+            Lake(settings).replace(name, _rows(a="t"), [A])
+        return loaded
+
+    monkeypatch.setattr(lake, "table", overtaken)
+    lake.replace(NAME, _rows(a="o"), [A])
+
+    assert len(loads) > 2
+    assert _seen(lake) == {("o", 1)}
 
 
 def test_a_tag_keeps_what_was_there_when_it_was_set_first(lake: Lake) -> None:

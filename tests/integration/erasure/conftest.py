@@ -45,11 +45,11 @@ def with_person(table: pa.Table, ds: date) -> pa.Table:
     return table.set_column(table.column_names.index("carrier"), "carrier", pa.array(carriers))
 
 
-def make_world(state: Path, mlflow_url: str) -> World:
+def make_world(state: Path, mlflow_url: str, warehouse: str = "") -> World:
     """Trained as of day 15, days 16 to 18 scored and measured, a quarantine, and a day that was published twice."""
     model = late_flights(f"late_{uuid.uuid4().hex[:8]}")
     specs = Specs({"flights": FLIGHTS, "outcomes": OUTCOMES}, {model.name: model})
-    settings = Settings(state=state, mlflow_url=mlflow_url, sample_rows=2000)
+    settings = Settings(state=state, mlflow_url=mlflow_url, sample_rows=2000, warehouse_url=warehouse)
     made = World(Platform(settings, specs), model)
     lake, every = made.platform.lake, list(days(1, DAYS))
     for group in (FLIGHTS, OUTCOMES):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -13,13 +14,15 @@ import pytest
 from include.mlops.errors import MlopsError, NotReproducible, SpecError
 from include.mlops.lake import snapshots
 from include.mlops.learner.profile import from_parquet
+from include.mlops.settings import Settings
 from include.mlops.steps.erasure import erase as erasing
 from include.mlops.steps.erasure.erase import Erased, erase
 from include.mlops.steps.erasure.plan import plan
 from include.mlops.steps.history.version_story import version_story
 from include.mlops.steps.inputs.dependents import stale_everywhere
 from include.mlops.steps.training.reproduce import reproduce
-from tests.integration.erasure.conftest import KEYS, LONE, PERSON
+from tests.aws import aws, bucket
+from tests.integration.erasure.conftest import KEYS, LONE, PERSON, make_world
 from tests.integration.scoring.world import A_DAY, DAYS, FLIGHTS, OUTCOMES, World, day, days
 
 pytestmark = pytest.mark.slow
@@ -79,6 +82,28 @@ def test_no_file_of_the_warehouse_names_it_any_more(world: World) -> None:
 
     assert _naming(lake, PERSON) == []
     assert _naming(world.platform.settings.state, PERSON) == [], "neither does the ledger"
+
+
+def test_no_object_of_a_bucket_names_it_any_more(tmp_path: Path, mlflow_server: Settings) -> None:
+    def naming() -> list[str]:
+        s3 = boto3.client("s3")
+        keys = [
+            one["Key"]
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket="lake")
+            for one in page["Contents"]
+        ]
+        bodies = {key: s3.get_object(Bucket="lake", Key=key)["Body"].read() for key in keys}
+        return [key for key, body in bodies.items() if PERSON.encode() in body.replace(f"{PERSON}X".encode(), b"")]
+
+    with aws():
+        bucket("lake")
+        world = make_world(tmp_path, mlflow_server.mlflow_url, "s3://lake/warehouse")
+        assert naming()
+
+        _erase(world)
+
+        assert naming() == []
+        assert world.score(16).rows == {day(16): A_DAY - 1}
 
 
 def test_its_training_set_is_changed_on_the_record(world: World) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +20,8 @@ from include.mlops.steps.inputs.dependents import stale_everywhere
 from include.mlops.steps.maintenance import maintain
 from include.mlops.steps.training.reproduce import reproduce
 from include.mlops.steps.training.train import train
+from tests.aws import aws, bucket
+from tests.integration.maintenance.conftest import small_world
 from tests.integration.scoring.world import A_DAY, FLIGHTS, OUTCOMES, V1_AS_OF, World, day, days, flights
 
 pytestmark = pytest.mark.slow
@@ -185,6 +188,25 @@ def test_a_day_of_many_files_becomes_one_and_stays_what_it_is(spark_world: World
     assert stale_everywhere(world.platform, world.model.name, days(16, 18)) == []
     assert reproduce(world.platform, world.model.name, 1).version == 1
     assert maintain(world.platform, LATER).tables[0].compacted == 0
+
+
+def test_the_same_on_s3(settings_of: Callable[..., Settings]) -> None:
+    with aws():
+        bucket("lake")
+        world = small_world(settings_of(warehouse_url="s3://lake/warehouse"))
+        world.publish_flights(5, wind=[1.0] * A_DAY)
+        rows = world.platform.lake.read(TABLE, days(1, 30))
+        place = f"{world.platform.lake.table(TABLE).location()}/data/stray.parquet".removeprefix("s3://lake/")
+        boto3.client("s3").put_object(Bucket="lake", Key=place, Body=b"left")
+        StoredCheckpoints.of("s3://lake/warehouse", world.model.name, "key", 1).keep(1, b"state")
+
+        done = maintain(world.platform, LATER)
+
+        tended = {one.table: one for one in done.tables}[TABLE]
+        assert (tended.expired > 0, tended.files > 0, tended.stray > 0, done.checkpoints) == (True, True, True, 1)
+        assert world.platform.lake.read(TABLE, days(1, 30)).equals(rows)
+        found = boto3.client("s3").list_objects_v2(Bucket="lake", Prefix="warehouse/")["Contents"]
+        assert not [one["Key"] for one in found if one["Key"] == place or one["Key"].endswith(".ubj")]
 
 
 def test_a_budget_too_small_is_refused(settings_of: Callable[..., Settings]) -> None:

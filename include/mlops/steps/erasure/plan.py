@@ -8,8 +8,9 @@ from datetime import date
 from typing import Any
 
 from include.mlops.errors import SpecError
-from include.mlops.lake import erasing, snapshots
-from include.mlops.lake.erasing import Held, Match
+from include.mlops.lake import erasing, matching, snapshots
+from include.mlops.lake.erasing import Held
+from include.mlops.lake.matching import Match
 from include.mlops.registry.version import Version
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.model import Model
@@ -79,8 +80,8 @@ def matches(platform: Platform, keys: Mapping[str, str]) -> dict[str, Match]:
     for name in snapshots.tables(platform.lake):
         if name.startswith("quarantine."):
             if _could_name(platform, name, keys):
-                found[name] = erasing.by_records(keys)
-        elif match := erasing.by_columns(platform.lake, name, keys):
+                found[name] = matching.by_records(keys)
+        elif match := matching.by_columns(platform.lake, name, keys):
             found[name] = match
     return found
 
@@ -123,7 +124,10 @@ def _elsewhere(platform: Platform, group: FeatureGroup, tables: Mapping[str, Hel
         "model files and numbers computed of many rows (features over history, metrics, plots, drift): they hold no "
         "row, and stay; train again to have a model that never saw it"
     )
-    return [*sources, *exports, learnt, "copies that others took of the lake, backups, and the servers' own logs"]
+    copies = (
+        "copies that others took of the lake, backups, versions that a bucket keeps of deleted objects, servers' logs"
+    )
+    return [*sources, *exports, learnt, copies]
 
 
 def _place(platform: Platform, group: FeatureGroup) -> str:
