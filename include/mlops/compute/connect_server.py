@@ -7,6 +7,7 @@ Launched as plain `java ... SparkSubmit`: the pip package of Spark 4.1 has no st
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from include.mlops.compute.iceberg import iceberg_configuration
 from include.mlops.compute.private_file import write_private
 from include.mlops.errors import SettingsError
-from include.mlops.settings import Settings
+from include.mlops.settings import S3, Settings
 
 # The packages that org.apache.spark.launcher.JavaModuleOptions opens.
 _OPENED = (
@@ -107,8 +108,21 @@ def connect_configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
         "spark.sql.catalogImplementation": "in-memory",
         **iceberg_configuration(settings),
+        **_landing(settings),
         **_token(settings),
     }
+
+
+def _landing(settings: Settings) -> dict[str, str]:
+    """Files that land on S3 are read by Hadoop's file system; its keys come from where AWS's own clients take them."""
+    if not settings.landing.startswith(S3):
+        return {}
+    found = {"fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}  # which knows its addresses as s3a:// alone
+    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+        found["fs.s3a.endpoint.region"] = region
+    if settings.s3_endpoint:
+        found |= {"fs.s3a.endpoint": settings.s3_endpoint, "fs.s3a.path.style.access": "true"}
+    return {f"spark.hadoop.{name}": value for name, value in found.items()}
 
 
 def _token(settings: Settings) -> dict[str, str]:

@@ -63,12 +63,25 @@ S3_JARS = (
         "org.apache.iceberg", "iceberg-aws-bundle", "1.12.0",
         "dd7e49ffa4ac9b215bed846581991259e3aec9bb2fa08d6cec029c46cd66d957",
     ),
+    # Hadoop's file system, by which Spark reads files that land there, and what it takes beside the bundle's AWS SDK.
+    Jar(
+        "org.apache.hadoop", "hadoop-aws", "3.4.2",
+        "d2d24e6b715b5656b9d238bf13b6682a07e2004dd36aad74a73aeb854319f4d9",
+    ),
+    Jar(
+        "software.amazon.awssdk", "apache-client", "2.54.17",
+        "0b00ae3d55c3d1213ca47b5651dc4c2a0080fc9b6192dde3d53c3da6c1811bcb",
+    ),
+    Jar(
+        "software.amazon.awssdk", "s3-transfer-manager", "2.54.17",
+        "7bef0ea4efd5e0860bab63e08317040951edb51b72a5be734284c28b8324ab87",
+    ),
 )  # fmt: skip
 
 
 def needed_jars(settings: Settings) -> tuple[Jar, ...]:
-    """What the configured warehouse and catalog take."""
-    return LOCAL_JARS + (S3_JARS if settings.warehouse.startswith(S3) else ())
+    """What the configured warehouse, catalog and landing place take."""
+    return LOCAL_JARS + (S3_JARS if settings.warehouse.startswith(S3) or settings.landing.startswith(S3) else ())
 
 
 def ensure_jars(settings: Settings, jars: Sequence[Jar], folder: Path = FOLDER) -> tuple[Path, ...]:

@@ -213,10 +213,6 @@ def _between(interval: Interval) -> BooleanExpression:
     )
 
 
-_OVERTAKEN = (CommitFailedException, ValidationException)
-"""The table moved on, elsewhere or in the same days."""
-
-
 @retry(
     retry=retry_if_exception_type(_OVERTAKEN),
     wait=wait_random_exponential(max=2),
@@ -228,8 +224,7 @@ def _attempt(action: Callable[[], T]) -> T:
 
 
 def commit(action: Callable[[], T]) -> T:
-    """What the action that commits returns; it is done again, and loads the table anew,
-    where another writer was faster."""
+    """What the action returns; it loads the table anew each time it is done again, as another writer was faster."""
     try:
         with available():
             return _attempt(action)

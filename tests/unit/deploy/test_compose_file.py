@@ -82,7 +82,7 @@ def test_volumes_are_declared_or_lie_in_this_repository(name: str) -> None:
 def test_files_that_land_are_read_where_tasks_and_sparks_workers_look_for_them_and_changed_by_none() -> None:
     for name in ("airflow-scheduler", "spark-worker", "spark-connect"):
         (landing,) = [one for one in SERVICES[name]["volumes"] if isinstance(one, dict)]
-        assert landing["target"] == SERVICES[name]["environment"]["MLOPS_LANDING_URL"]
+        assert SERVICES[name]["environment"]["MLOPS_LANDING_URL"] == f"${{LANDING_URL:-{landing['target']}}}"
         assert landing["read_only"]
 
 

@@ -62,3 +62,16 @@ def test_a_warehouse_on_s3_is_reached_through_the_endpoint_of_the_environment(
     assert found["spark.sql.catalog.lake.io-impl"] == "org.apache.iceberg.aws.s3.S3FileIO"
     assert found["spark.sql.catalog.lake.s3.endpoint"] == "http://127.0.0.1:9000"
     assert "spark.sql.catalog.lake.io-impl" not in spark_configuration(Settings(state=tmp_path), [])
+
+
+def test_files_that_land_on_s3_are_read_through_the_same_endpoint_and_no_key_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    found = spark_configuration(Settings(state=tmp_path, landing_url="s3://bucket/files"), [])
+    assert found["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
+    assert found["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-1"
+    assert "hunter2" not in str(found)
+    assert not [name for name in spark_configuration(Settings(state=tmp_path), []) if "hadoop" in name]

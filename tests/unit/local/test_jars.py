@@ -108,6 +108,7 @@ def test_an_unreachable_repository_says_where_it_looked_and_what_to_do(tmp_path:
         assert part in str(caught.value)
 
 
-def test_a_warehouse_on_s3_takes_the_aws_jar() -> None:
+def test_a_warehouse_or_files_on_s3_take_the_aws_jars() -> None:
     assert needed_jars(Settings()) == LOCAL_JARS
     assert needed_jars(Settings(warehouse_url="s3://bucket/lake")) == LOCAL_JARS + S3_JARS
+    assert needed_jars(Settings(landing_url="s3://bucket/files")) == LOCAL_JARS + S3_JARS
