@@ -116,6 +116,7 @@ def emr(
         rooms.ledger.close()
 
 
+@pytest.mark.timeout(1200)  # two jobs, each of which starts Spark
 def test_a_partition_is_ingested_and_published_by_jobs(emr: Emr) -> None:
     ingested = emr.task("ingest", emr.carries)
     assert ingested.state == "success", emr.printed
