@@ -105,6 +105,13 @@ class Run:
                 _execute_callbacks(self.bag, [request], structlog.get_logger())
         return state
 
+    def mark_failed(self, task_id: str) -> None:
+        """As a person does on the web page."""
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            self._row(session).get_task_instance(task_id, session=session).set_state("failed", session=session)
+
     def xcom(self, task_id: str, key: str) -> Any:
         from airflow.models.xcom import XComModel
         from airflow.utils.session import create_session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.stored_files import read_whole
 from tests.aws import aws, bucket
 from tests.bundle.runs import Run
+from tests.bundle.triggerer import triggerer
 from tests.emr import ROLE, create_application, job_runs, jobs_stay_submitted, run_job
 from tests.postgres import database_of_its_own
 
@@ -175,17 +175,27 @@ def test_a_job_that_somebody_stopped_is_not_started_again(emr: Emr) -> None:
     assert "somebody stopped it" in str(done.error)
 
 
-def test_who_stops_the_task_stops_its_job(emr: Emr) -> None:
-    def stopped_while_it_waits(job: Any) -> None:
-        from include.mlops.orchestration.spark_job import JobEnds
+def test_who_marks_the_waiting_task_failed_stops_its_job(
+    emr: Emr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = _looked_at(monkeypatch)
+    emr.run.started("ingest", try_number=1).wait()
+    assert emr.run.state("ingest") == "deferred", "no worker slot is held while a job runs"
+    with triggerer(tmp_path) as until:
+        until(looked_at.is_set)
+        emr.run.mark_failed("ingest")
+        until(lambda: [job.state for job in emr.jobs] == ["CANCELLED"])
 
-        trigger = JobEnds(emr.application, job.id, 1, aws_conn_id=None)
-        name, arguments = trigger.serialize()
-        assert name == "include.mlops.orchestration.spark_job.JobEnds"
-        asyncio.run(JobEnds(**arguments).on_kill())  # what the triggerer calls where a person ends the task
 
-    assert emr.task("ingest", stopped_while_it_waits).state == "failed"
-    assert [job.state for job in emr.jobs] == ["CANCELLED"]
+def test_a_triggerer_that_is_stopped_leaves_the_job_alone(
+    emr: Emr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = _looked_at(monkeypatch)
+    emr.run.started("ingest", try_number=1).wait()
+    with triggerer(tmp_path) as until:
+        until(looked_at.is_set)
+    assert emr.run.state("ingest") == "deferred"
+    assert [job.state for job in emr.jobs] == ["SUBMITTED"]
 
 
 def test_a_worker_that_is_stopped_while_it_starts_a_job_stops_that_job(
@@ -241,6 +251,20 @@ def test_an_application_that_is_not_there_is_named(emr: Emr, monkeypatch: pytest
     done = emr.task("ingest", _ends("SUCCESS"))
     assert (done.state, type(done.error)) == ("failed", SettingsError)
     assert "MLOPS_JOBS" in str(done.error)
+
+
+def _looked_at(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once somebody asks how a job run is."""
+    from moto.emrserverless.models import EMRServerlessBackend
+
+    get_job_run, looked_at = EMRServerlessBackend.get_job_run, threading.Event()
+
+    def looks(self: Any, *args: Any, **kwargs: Any) -> Any:
+        looked_at.set()
+        return get_job_run(self, *args, **kwargs)
+
+    monkeypatch.setattr(EMRServerlessBackend, "get_job_run", looks)
+    return looked_at
 
 
 def _ends(state: str) -> Callable[[Any], None]:
