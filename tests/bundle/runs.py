@@ -147,6 +147,8 @@ class Run:
         from airflow.serialization.serialized_objects import create_scheduler_operator
 
         instance = self._row(session).get_task_instance(task_id, session=session)
+        if try_number > 1:
+            instance.prepare_db_for_next_try(session)  # each try has an id of its own
         instance.task = create_scheduler_operator(self.dag.get_task(task_id))
         instance.try_number, instance.max_tries, instance.state = try_number, 2, "queued"
         return instance

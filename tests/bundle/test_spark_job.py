@@ -129,30 +129,24 @@ def test_a_partition_is_ingested_and_published_by_jobs(emr: Emr) -> None:
 
 
 def test_a_lost_workers_next_try_waits_for_the_job_that_runs(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
-    from moto.emrserverless.models import EMRServerlessBackend
-
-    start_job_run, get_job_run, workers = EMRServerlessBackend.start_job_run, EMRServerlessBackend.get_job_run, []
-
-    def loses_its_caller(self: Any, *args: Any, **kwargs: Any) -> Any:
-        job = start_job_run(self, *args, **kwargs)
-        os.kill(workers[0].pid, signal.SIGKILL)  # it never hears which job it has started
-        return job
-
-    with monkeypatch.context() as patched:
-        patched.setattr(EMRServerlessBackend, "start_job_run", loses_its_caller)
-        workers.append(emr.run.started("ingest", try_number=1))
-        assert workers[0].wait() == -signal.SIGKILL
+    _lose_the_worker(emr, monkeypatch)
     assert [job.state for job in emr.jobs] == ["SUBMITTED"]
-
-    def ends_once_it_is_waited_for(self: Any, *args: Any, **kwargs: Any) -> Any:
-        job = get_job_run(self, *args, **kwargs)
-        _answers({"result": {"staged": "what the first try ordered"}})(job)
-        return job
-
-    monkeypatch.setattr(EMRServerlessBackend, "get_job_run", ends_once_it_is_waited_for)
+    _once_looked_at(monkeypatch, _answers({"result": {"staged": "what the first try ordered"}}))
     assert emr.run.task("ingest", try_number=2).state == "success"
     assert emr.run.xcom("ingest", "return_value") == {"staged": "what the first try ordered"}
     assert len(emr.jobs) == 1
+
+
+def test_an_earlier_trys_job_that_is_stopped_meanwhile_is_done_again(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lose_the_worker(emr, monkeypatch)
+    _once_looked_at(monkeypatch, _ends("CANCELLED"))  # somebody cleared the task, and the new try was the faster
+    done = emr.run.task("ingest", try_number=2)
+    assert (done.state, type(done.error)) == ("up_for_retry", ServiceUnavailable)
+
+
+def test_an_application_that_sleeps_is_started(emr: Emr) -> None:
+    boto3.client("emr-serverless").stop_application(applicationId=emr.application)
+    assert emr.task("ingest", _answers({"result": {}})).state == "success"
 
 
 def test_a_job_that_has_ended_is_not_taken_for_the_next_try(emr: Emr) -> None:
@@ -178,7 +172,7 @@ def test_a_job_that_somebody_stopped_is_not_started_again(emr: Emr) -> None:
 def test_who_marks_the_waiting_task_failed_stops_its_job(
     emr: Emr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_at = _looked_at(monkeypatch)
+    looked_at = _once_looked_at(monkeypatch, _ends("RUNNING"))
     emr.run.started("ingest", try_number=1).wait()
     assert emr.run.state("ingest") == "deferred", "no worker slot is held while a job runs"
     with triggerer(tmp_path) as until:
@@ -190,12 +184,12 @@ def test_who_marks_the_waiting_task_failed_stops_its_job(
 def test_a_triggerer_that_is_stopped_leaves_the_job_alone(
     emr: Emr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_at = _looked_at(monkeypatch)
+    looked_at = _once_looked_at(monkeypatch, _ends("RUNNING"))
     emr.run.started("ingest", try_number=1).wait()
     with triggerer(tmp_path) as until:
         until(looked_at.is_set)
     assert emr.run.state("ingest") == "deferred"
-    assert [job.state for job in emr.jobs] == ["SUBMITTED"]
+    assert [job.state for job in emr.jobs] == ["RUNNING"]
 
 
 def test_a_worker_that_is_stopped_while_it_starts_a_job_stops_that_job(
@@ -253,15 +247,35 @@ def test_an_application_that_is_not_there_is_named(emr: Emr, monkeypatch: pytest
     assert "MLOPS_JOBS" in str(done.error)
 
 
-def _looked_at(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once somebody asks how a job run is."""
+def _lose_the_worker(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill it when its job is started, and before it hears which."""
+    from moto.emrserverless.models import EMRServerlessBackend
+
+    start_job_run, workers = EMRServerlessBackend.start_job_run, []
+
+    def loses_its_caller(self: Any, *args: Any, **kwargs: Any) -> Any:
+        job = start_job_run(self, *args, **kwargs)
+        os.kill(workers[0].pid, signal.SIGKILL)
+        return job
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EMRServerlessBackend, "start_job_run", loses_its_caller)
+        workers.append(emr.run.started("ingest", try_number=1))
+        assert workers[0].wait() == -signal.SIGKILL
+
+
+def _once_looked_at(monkeypatch: pytest.MonkeyPatch, ends: Callable[[Any], None]) -> threading.Event:
+    """Let the job run end once somebody asks how it is; the event says that it was asked for."""
     from moto.emrserverless.models import EMRServerlessBackend
 
     get_job_run, looked_at = EMRServerlessBackend.get_job_run, threading.Event()
 
     def looks(self: Any, *args: Any, **kwargs: Any) -> Any:
-        looked_at.set()
-        return get_job_run(self, *args, **kwargs)
+        job = get_job_run(self, *args, **kwargs)
+        if not looked_at.is_set():
+            looked_at.set()
+            ends(job)
+        return job
 
     monkeypatch.setattr(EMRServerlessBackend, "get_job_run", looks)
     return looked_at
