@@ -105,6 +105,13 @@ class Run:
                 _execute_callbacks(self.bag, [request], structlog.get_logger())
         return state
 
+    def mark_failed(self, task_id: str) -> None:
+        """As a person does on the web page."""
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            self._row(session).get_task_instance(task_id, session=session).set_state("failed", session=session)
+
     def xcom(self, task_id: str, key: str) -> Any:
         from airflow.models.xcom import XComModel
         from airflow.utils.session import create_session
@@ -140,6 +147,8 @@ class Run:
         from airflow.serialization.serialized_objects import create_scheduler_operator
 
         instance = self._row(session).get_task_instance(task_id, session=session)
+        if try_number > 1:
+            instance.prepare_db_for_next_try(session)  # each try has an id of its own
         instance.task = create_scheduler_operator(self.dag.get_task(task_id))
         instance.try_number, instance.max_tries, instance.state = try_number, 2, "queued"
         return instance

@@ -151,6 +151,9 @@ def test_a_bulk_run_shows_its_plan_and_waits_only_for_who_sees_the_question(star
 
     assert form.task("approve").state == "awaiting_input"
     assert api.task("approve").state == "success"
+    computed = api.task("compute")
+    assert isinstance(computed.error, PartitionsFailed), "the plan came to it, and neither day can be made"
+    assert set(computed.error.failures) == {date(2013, 4, 2), date.fromisoformat(LONG_AGO)}
 
 
 def test_a_bulk_run_starts_what_lacks_the_days_that_it_published_the_newest_first(

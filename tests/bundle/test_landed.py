@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +18,7 @@ from include.mlops.settings import ROOT
 from include.mlops.sources.landing import identity
 from tests.aws import aws, bucket
 from tests.bundle.runs import Run
+from tests.bundle.triggerer import triggerer
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -153,19 +150,9 @@ def test_the_triggerer_keeps_an_event_of_each_message_before_it_is_deleted(landi
     before = len(_events())
     landing.says(_message(), "hello")
     assert landing.waiting == 2
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "0"}
-    command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
-    with (tmp_path / "log").open("w") as log:
-        triggerer = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            until = time.monotonic() + 120
-            while (landing.waiting or len(_events()) < before + 2) and time.monotonic() < until:
-                time.sleep(0.5)
-        finally:
-            triggerer.terminate()
-            triggerer.wait(60)
-    assert sorted(_events()[before:]) == sorted([_message(), "hello"]), (tmp_path / "log").read_text()[-5000:]
-    assert landing.waiting == 0
+    with triggerer(tmp_path) as until:
+        until(lambda: not landing.waiting)
+    assert sorted(_events()[before:]) == sorted([_message(), "hello"])
 
 
 def _events() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.stored_files import read_whole
 from tests.aws import aws, bucket
 from tests.bundle.runs import Run
+from tests.bundle.triggerer import triggerer
 from tests.emr import ROLE, create_application, job_runs, jobs_stay_submitted, run_job
 from tests.postgres import database_of_its_own
 
@@ -116,6 +116,7 @@ def emr(
         rooms.ledger.close()
 
 
+@pytest.mark.timeout(1200)  # two jobs, each of which starts Spark
 def test_a_partition_is_ingested_and_published_by_jobs(emr: Emr) -> None:
     ingested = emr.task("ingest", emr.carries)
     assert ingested.state == "success", emr.printed
@@ -128,30 +129,24 @@ def test_a_partition_is_ingested_and_published_by_jobs(emr: Emr) -> None:
 
 
 def test_a_lost_workers_next_try_waits_for_the_job_that_runs(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
-    from moto.emrserverless.models import EMRServerlessBackend
-
-    start_job_run, get_job_run, workers = EMRServerlessBackend.start_job_run, EMRServerlessBackend.get_job_run, []
-
-    def loses_its_caller(self: Any, *args: Any, **kwargs: Any) -> Any:
-        job = start_job_run(self, *args, **kwargs)
-        os.kill(workers[0].pid, signal.SIGKILL)  # it never hears which job it has started
-        return job
-
-    with monkeypatch.context() as patched:
-        patched.setattr(EMRServerlessBackend, "start_job_run", loses_its_caller)
-        workers.append(emr.run.started("ingest", try_number=1))
-        assert workers[0].wait() == -signal.SIGKILL
+    _lose_the_worker(emr, monkeypatch)
     assert [job.state for job in emr.jobs] == ["SUBMITTED"]
-
-    def ends_once_it_is_waited_for(self: Any, *args: Any, **kwargs: Any) -> Any:
-        job = get_job_run(self, *args, **kwargs)
-        _answers({"result": {"staged": "what the first try ordered"}})(job)
-        return job
-
-    monkeypatch.setattr(EMRServerlessBackend, "get_job_run", ends_once_it_is_waited_for)
+    _once_looked_at(monkeypatch, _answers({"result": {"staged": "what the first try ordered"}}))
     assert emr.run.task("ingest", try_number=2).state == "success"
     assert emr.run.xcom("ingest", "return_value") == {"staged": "what the first try ordered"}
     assert len(emr.jobs) == 1
+
+
+def test_an_earlier_trys_job_that_is_stopped_meanwhile_is_done_again(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lose_the_worker(emr, monkeypatch)
+    _once_looked_at(monkeypatch, _ends("CANCELLED"))  # somebody cleared the task, and the new try was the faster
+    done = emr.run.task("ingest", try_number=2)
+    assert (done.state, type(done.error)) == ("up_for_retry", ServiceUnavailable)
+
+
+def test_an_application_that_sleeps_is_started(emr: Emr) -> None:
+    boto3.client("emr-serverless").stop_application(applicationId=emr.application)
+    assert emr.task("ingest", _answers({"result": {}})).state == "success"
 
 
 def test_a_job_that_has_ended_is_not_taken_for_the_next_try(emr: Emr) -> None:
@@ -174,17 +169,27 @@ def test_a_job_that_somebody_stopped_is_not_started_again(emr: Emr) -> None:
     assert "somebody stopped it" in str(done.error)
 
 
-def test_who_stops_the_task_stops_its_job(emr: Emr) -> None:
-    def stopped_while_it_waits(job: Any) -> None:
-        from include.mlops.orchestration.spark_job import JobEnds
+def test_who_marks_the_waiting_task_failed_stops_its_job(
+    emr: Emr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = _once_looked_at(monkeypatch, _ends("RUNNING"))
+    emr.run.started("ingest", try_number=1).wait()
+    assert emr.run.state("ingest") == "deferred", "no worker slot is held while a job runs"
+    with triggerer(tmp_path) as until:
+        until(looked_at.is_set)
+        emr.run.mark_failed("ingest")
+        until(lambda: [job.state for job in emr.jobs] == ["CANCELLED"])
 
-        trigger = JobEnds(emr.application, job.id, 1, aws_conn_id=None)
-        name, arguments = trigger.serialize()
-        assert name == "include.mlops.orchestration.spark_job.JobEnds"
-        asyncio.run(JobEnds(**arguments).on_kill())  # what the triggerer calls where a person ends the task
 
-    assert emr.task("ingest", stopped_while_it_waits).state == "failed"
-    assert [job.state for job in emr.jobs] == ["CANCELLED"]
+def test_a_triggerer_that_is_stopped_leaves_the_job_alone(
+    emr: Emr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = _once_looked_at(monkeypatch, _ends("RUNNING"))
+    emr.run.started("ingest", try_number=1).wait()
+    with triggerer(tmp_path) as until:
+        until(looked_at.is_set)
+    assert emr.run.state("ingest") == "deferred"
+    assert [job.state for job in emr.jobs] == ["RUNNING"]
 
 
 def test_a_worker_that_is_stopped_while_it_starts_a_job_stops_that_job(
@@ -240,6 +245,40 @@ def test_an_application_that_is_not_there_is_named(emr: Emr, monkeypatch: pytest
     done = emr.task("ingest", _ends("SUCCESS"))
     assert (done.state, type(done.error)) == ("failed", SettingsError)
     assert "MLOPS_JOBS" in str(done.error)
+
+
+def _lose_the_worker(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill it when its job is started, and before it hears which."""
+    from moto.emrserverless.models import EMRServerlessBackend
+
+    start_job_run, workers = EMRServerlessBackend.start_job_run, []
+
+    def loses_its_caller(self: Any, *args: Any, **kwargs: Any) -> Any:
+        job = start_job_run(self, *args, **kwargs)
+        os.kill(workers[0].pid, signal.SIGKILL)
+        return job
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EMRServerlessBackend, "start_job_run", loses_its_caller)
+        workers.append(emr.run.started("ingest", try_number=1))
+        assert workers[0].wait() == -signal.SIGKILL
+
+
+def _once_looked_at(monkeypatch: pytest.MonkeyPatch, ends: Callable[[Any], None]) -> threading.Event:
+    """Let the job run end once somebody asks how it is; the event says that it was asked for."""
+    from moto.emrserverless.models import EMRServerlessBackend
+
+    get_job_run, looked_at = EMRServerlessBackend.get_job_run, threading.Event()
+
+    def looks(self: Any, *args: Any, **kwargs: Any) -> Any:
+        job = get_job_run(self, *args, **kwargs)
+        if not looked_at.is_set():
+            looked_at.set()
+            ends(job)
+        return job
+
+    monkeypatch.setattr(EMRServerlessBackend, "get_job_run", looks)
+    return looked_at
 
 
 def _ends(state: str) -> Callable[[Any], None]:

@@ -77,6 +77,26 @@ def require_reachable(settings: Settings) -> None:
         )
 
 
+def probe(settings: Settings) -> str:
+    """What the application is, after all that a job takes from here was written. Raises MlopsError."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    upload(settings)
+    try:
+        found = boto3.client("emr-serverless").get_application(applicationId=settings.jobs_application)["application"]
+    except (BotoCoreError, ClientError) as error:
+        raise SettingsError(
+            f"expected an application of EMR Serverless at {settings.jobs} (MLOPS_JOBS), found: {error}; correct its "
+            "id, the region (AWS_REGION), or what this user may do"
+        ) from error
+    if found["type"].upper() != "SPARK" or found["state"] == "TERMINATED":
+        raise SettingsError(
+            f"expected a Spark application at {settings.jobs} (MLOPS_JOBS), found {found['type']}, {found['state']}"
+        )
+    return f"{settings.jobs}, {found['releaseLabel']}, {found['state'].lower()}; {settings.jobs_url} takes files"
+
+
 def packed_bundle(specs: Path) -> bytes:
     """The library and the users' specifications as a zip archive; the same files give the same bytes."""
     packed = io.BytesIO()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
 from airflow.providers.amazon.aws.triggers.emr import EmrServerlessStartJobTrigger
+from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -83,7 +84,7 @@ class SparkJob(EmrServerlessStartJobOperator):
             method_name="ended",
         )
 
-    def ended(self, context: Context, event: str) -> Any:  # noqa: ARG002 - Airflow gives it
+    def ended(self, context: Context, event: str) -> Any:
         """Take the answer of the job run whose id the event is."""
         from include.mlops.compute import emr_serverless as emr
 
@@ -97,7 +98,7 @@ class SparkJob(EmrServerlessStartJobOperator):
             return self.received(answer["result"])
         if answer and "error" in answer:
             raise rebuilt(answer["error"], answer["message"])
-        raise _without_answer(settings, told)
+        raise _without_answer(settings, told, mine=str(context["ti"].id) in emr.order_of(told))
 
     def on_kill(self) -> None:
         """While it is started; later the trigger stops it. A job whose start was not answered is stopped, too."""
@@ -157,6 +158,8 @@ def answering(settings: Settings) -> Iterator[None]:
     """Raises ServiceUnavailable where AWS does not answer, SettingsError where it refuses."""
     try:
         yield
+    except AirflowException as error:
+        raise ServiceUnavailable(f"the application {settings.jobs} (MLOPS_JOBS) did not start: {error}") from error
     except (BotoCoreError, ClientError) as error:
         told = f"expected EMR Serverless to take jobs at {settings.jobs} (MLOPS_JOBS), found: {error}"
         if _passing(error):
@@ -176,9 +179,10 @@ def _passing(error: BotoCoreError | ClientError) -> bool:
     )
 
 
-def _without_answer(settings: Settings, told: dict[str, Any]) -> MlopsError:
+def _without_answer(settings: Settings, told: dict[str, Any], *, mine: bool) -> MlopsError:
+    """`mine`: this try started the job. An earlier try's is stopped when a person clears that one."""
     log_url = f"{settings.jobs_url.rstrip('/')}/logs/applications/{told['applicationId']}/jobs/{told['jobRunId']}/"
     what = f"job run {told['jobRunId']} ended {told['state']} {told.get('stateDetails') or ''}".strip()
-    if told["state"] == "CANCELLED":
+    if told["state"] == "CANCELLED" and mine:
         return MlopsError(f"{what}: somebody stopped it; clear the task to start it again")
     return ServiceUnavailable(f"{what} without an answer; its log is at {log_url}")

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import unquote_plus
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import MlopsError, SettingsError
 from include.mlops.settings import Settings
 from include.mlops.spec.feature_group import FeatureGroup
 
@@ -42,6 +42,22 @@ def landed_objects(body: str) -> list[str]:
             f"expected a notification of S3 or an event of EventBridge's, found {body[:200]!r}; send nothing else to "
             "the queue of MLOPS_LANDED_QUEUE_URL"
         ) from error
+
+
+def queue_answers(queue_url: str) -> int:
+    """About how many messages wait. Raises SettingsError where the queue does not answer."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    name = "ApproximateNumberOfMessages"
+    try:
+        found = boto3.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])["Attributes"]
+    except (BotoCoreError, ClientError) as error:
+        raise SettingsError(
+            f"expected a queue of SQS at {queue_url} (MLOPS_LANDED_QUEUE_URL), found: {error}; correct its address, "
+            "the region (AWS_REGION), or let this user read it"
+        ) from error
+    return int(found[name])
 
 
 def partition_of(settings: Settings, groups: Iterable[FeatureGroup], url: str) -> tuple[FeatureGroup, date] | None:

@@ -55,16 +55,19 @@ def _ledger(platform: Platform) -> str:
 
 
 def _landing(platform: Platform) -> str:
+    from include.mlops.sources.announcements import queue_answers
     from include.mlops.stored_files import entries
 
     place = platform.settings.landing
     try:
-        return f"{place}, {entries(place)} entries"
+        found = f"{place}, {entries(place)} entries"
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"expected a place that can be listed at {place} (MLOPS_LANDING_URL), found: {error}; correct the address, "
             "or let this user list and read it"
         ) from error
+    queue_url = platform.settings.landed_queue_url
+    return f"{found}; its queue has {queue_answers(queue_url)} message(s)" if queue_url else found
 
 
 def _lake(platform: Platform) -> str:
@@ -85,6 +88,8 @@ def _spark(platform: Platform) -> str:
     from include.mlops.lake.staging import stage
     from include.mlops.steps.spark_failures import spark_failures
 
+    if platform.settings.jobs and "spark_remote" not in platform.settings.model_fields_set:
+        return "not looked at: Spark's steps are jobs elsewhere, and MLOPS_SPARK_REMOTE is not set"
     with spark_failures("looking at Spark", "look at the server's log"):
         found = server_version(platform.spark, platform.settings)
         with probe(platform.lake, platform.settings) as table:
@@ -92,6 +97,14 @@ def _spark(platform: Platform) -> str:
             stage(platform.lake, platform.spark, table, platform.spark.table(f"lake.{table}"), [DAY])
     open_token = "; its token is sent in clear: set MLOPS_SPARK_TLS" if in_clear(platform.settings) else ""
     return f"{platform.settings.spark_remote}, Spark {found}, writes to the same lake, stages there{open_token}"
+
+
+def _jobs(platform: Platform) -> str:
+    from include.mlops.compute.emr_serverless import probe
+
+    return (
+        probe(platform.settings) if platform.settings.jobs else "MLOPS_JOBS is not set: Spark's steps run in the task"
+    )
 
 
 def _mlflow(platform: Platform) -> str:
@@ -161,6 +174,7 @@ CHECKS: Mapping[str, Callable[[Platform], str]] = {
     "landing": _landing,
     "lake": _lake,
     "spark": _spark,
+    "jobs": _jobs,
     "mlflow": _mlflow,
     "sources": _sources,
     "exports": _exports,

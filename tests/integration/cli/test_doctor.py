@@ -87,6 +87,7 @@ def test_all_is_well_and_nothing_stays_behind(doctor: Doctor, spark_server: Sett
         "landing",
         "lake",
         "spark",
+        "jobs",
         "mlflow",
         "sources",
         "exports",

@@ -130,3 +130,22 @@ def test_a_secret_holds_variables(server: None) -> None:
     told: dict[str, Any] = {"MLOPS_LEDGER_URL": "postgresql://me:sesame@host/ledger"}
     boto3.client("secretsmanager").create_secret(Name="good", SecretString=json.dumps(told))
     assert secret_variables("good") == told
+
+
+def test_the_doctor_looks_at_the_application(settings: Settings) -> None:
+    from tests.emr import create_application
+
+    there = settings.model_copy(update={"jobs": f"emr-serverless://{create_application()}"})
+    assert emr.probe(there) == f"{there.jobs}, emr-7.12.0, started; s3://lake/jobs/ takes files"
+    with pytest.raises(SettingsError, match=r"expected an application of EMR Serverless at emr-serverless://00f1"):
+        emr.probe(settings)
+
+
+def test_the_doctor_looks_at_the_queue(server: None) -> None:
+    from include.mlops.sources.announcements import queue_answers
+
+    queue_url = boto3.client("sqs").create_queue(QueueName="landed")["QueueUrl"]
+    boto3.client("sqs").send_message(QueueUrl=queue_url, MessageBody="x")
+    assert queue_answers(queue_url) == 1
+    with pytest.raises(SettingsError, match=r"nothing \(MLOPS_LANDED_QUEUE_URL\), found: .*NonExistentQueue"):
+        queue_answers(queue_url.replace("landed", "nothing"))
