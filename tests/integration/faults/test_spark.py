@@ -32,14 +32,14 @@ STAGING = "include.mlops.lake.staging"
 SLOW = """\
 import time
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType
 
-@F.udf("int")
 def slowly(slot):
     time.sleep(0.5)
     return slot
 
 def transform(rows, reads):
-    return rows.withColumn("hour", slowly("slot"))
+    return rows.withColumn("hour", F.udf(slowly, IntegerType())("slot"))
 """
 EXECUTOR, WORKER = "CoarseGrainedExecutorBackend", "pyspark.daemon"
 
