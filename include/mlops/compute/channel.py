@@ -11,6 +11,9 @@ from pyspark.sql.connect.session import SparkSession as RemoteSession
 
 from include.mlops.settings import Settings
 
+# Channels to one address share how long to wait after a failure, up to two minutes: a session with a server that was
+# started again would hear that nobody answers.
+_OWN_WAY = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 2000))
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -18,7 +21,7 @@ def open_session(settings: Settings) -> SparkSession:
     """Raises what gRPC and Spark raise."""
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `builder.remote` does, which would show the token as a setting
     channel = DefaultChannelBuilder(
-        settings.spark_remote.rstrip("/") + ("/;use_ssl=true" if settings.spark_tls else "")
+        settings.spark_remote.rstrip("/") + ("/;use_ssl=true" if settings.spark_tls else ""), list(_OWN_WAY)
     )
     for name, value in token_metadata(settings):
         channel.set(name, value)

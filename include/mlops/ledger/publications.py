@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from include.mlops.ledger.store import Store, now
 from include.mlops.ledger.tables import meanings, publications, validations
@@ -52,6 +52,8 @@ class Validation:
 
 _EXAMPLES = ", such as "
 """Before the values that did not meet an expectation."""
+Replaced = Callable[[Publication, Publication], bool]
+RECORD_LOCK = 7_265_002  # any number that no other application of that Postgres database locks
 _COLUMNS = [publications.c[name] for name in Publication.__dataclass_fields__]
 
 
@@ -61,11 +63,33 @@ class Publications:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def record(self, rows: Iterable[Publication]) -> None:
-        values = [{**vars(row), "recorded_at": now()} for row in rows]
-        if values:
-            with self._store.begin() as connection:
-                connection.execute(insert(publications), values)
+    def record(self, rows: Iterable[Publication], *, replaced: Replaced | None = None) -> set[date]:
+        """The days recorded: not those whose record, looked at in the same transaction, says `replaced(known, new)`."""
+        wanted = list(rows)
+        if not wanted:
+            return set()
+        with self._store.begin() as connection:
+            if replaced:
+                if connection.dialect.name == "postgresql":  # sqlite has one writer at a time anyhow
+                    connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK)))
+                known = {(one.dataset, one.ds): one for one in self._current(connection, wanted)}
+                wanted = [
+                    new for new in wanted if not ((one := known.get((new.dataset, new.ds))) and replaced(one, new))
+                ]
+            if wanted:
+                connection.execute(insert(publications), [{**vars(row), "recorded_at": now()} for row in wanted])
+        return {row.ds for row in wanted}
+
+    @staticmethod
+    def _current(connection: Connection, like: list[Publication]) -> list[Publication]:
+        datasets, days = {one.dataset for one in like}, [one.ds for one in like]
+        newest = (
+            select(func.max(publications.c.id))
+            .where(publications.c.dataset.in_(datasets), publications.c.ds.between(min(days), max(days)))
+            .group_by(publications.c.dataset, publications.c.ds)
+        )
+        rows = connection.execute(select(*_COLUMNS).where(publications.c.id.in_(newest))).mappings()
+        return [Publication(**row) for row in rows]
 
     def over(self, dataset: str, interval: Interval) -> dict[date, Publication]:
         """The current publication of each published day of `interval`."""

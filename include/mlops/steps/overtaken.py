@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache, partial
 
+from include.mlops.ledger.publications import Publication
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.platform import Platform
 
 
-def replaced_since(platform: Platform, table: str, days: Collection[date], snapshot_id: int) -> set[date]:
-    """Days whose record tells of a later commit already: a task that comes back late must not cover it."""
-    known = platform.ledger.publications.over(table, Interval(min(days), max(days)))
-    return {
-        ds
-        for ds, publication in known.items()
-        if ds in days and publication.snapshot_id and platform.lake.follows(table, publication.snapshot_id, snapshot_id)
-    }
+def record_newest(platform: Platform, table: str, made: Iterable[Publication]) -> set[date]:
+    """Record what was committed to `table`. A day whose record tells of a later commit already keeps that: a task that
+    comes back late must not cover it. Returns the days recorded.
+    """
+    follows = cache(partial(platform.lake.follows, table))
+
+    def replaced(known: Publication, new: Publication) -> bool:
+        return bool(known.snapshot_id and new.snapshot_id and follows(known.snapshot_id, new.snapshot_id))
+
+    return platform.ledger.publications.record(made, replaced=replaced)
 
 
 def made_from_newer(platform: Platform, table: str, read: Mapping[date, tuple[str, int | None]]) -> set[date]:

@@ -180,11 +180,9 @@ def bundle(postgres: MortalPostgres, tmp_path_factory: pytest.TempPathFactory) -
 
 
 INGESTION = [
-    Point("include.mlops.steps.ingestion.ingest:arrive"),
     Point("include.mlops.steps.ingestion.ingest:stage"),
     Point("include.mlops.steps.ingestion.validate:Judge"),
     Point(f"{STAGING}:_picked"),
-    Point(f"{STAGING}:_picked", after=True),
     Point(f"{PUBLICATIONS}.record"),
 ]
 

@@ -16,7 +16,7 @@ from include.mlops.steps.ingestion.ingest import Ingested, ingest, require_meani
 from include.mlops.steps.ingestion.validate import Validated, validate
 from include.mlops.steps.inputs.dependents import stale_dependents
 from include.mlops.steps.inputs.incomplete import tell_incomplete
-from include.mlops.steps.overtaken import replaced_since
+from include.mlops.steps.overtaken import record_newest
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
 
@@ -96,8 +96,7 @@ def _record(
     record = platform.ledger.publications
     if ingested.restated or record.meaning(group.table) != ingested.meaning:
         record.declare(group.table, ingested.meaning, ingested.restated or f"published by {ingested.run_id}")
-    replaced = replaced_since(platform, group.table, rows, snapshot_id)
-    record.record(
+    made = (
         Publication(
             dataset=group.table,
             ds=ds,
@@ -110,5 +109,5 @@ def _record(
             digest=digests.get(ds),
         )
         for ds, count in rows.items()
-        if ds not in replaced
     )
+    record_newest(platform, group.table, made)

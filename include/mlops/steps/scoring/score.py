@@ -18,7 +18,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
 from include.mlops.spec.tasks import STAMPS
-from include.mlops.steps.overtaken import made_from_newer, replaced_since
+from include.mlops.steps.overtaken import made_from_newer, record_newest
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.scoring.predictions import Job, Serving, Written
 from include.mlops.steps.scoring.score_in_process import summarise_in_process, write_in_process
@@ -194,8 +194,8 @@ def _publish(
         return
     digests = {ds: written.digest(ds) for ds in shown}
     snapshot = written.publish(shown)
-    meaning, replaced = model_meaning(model), replaced_since(platform, model.predictions, shown, snapshot)
-    platform.ledger.publications.record(
+    meaning = model_meaning(model)
+    made = (
         Publication(
             dataset=model.predictions,
             ds=ds,
@@ -209,11 +209,10 @@ def _publish(
             digest=digests[ds],
         )
         for ds, found in shown.items()
-        if ds not in replaced
     )
-    for ds, found in shown.items():
-        if ds in replaced:
-            continue
+    recorded = record_newest(platform, model.predictions, made)
+    for ds in sorted(recorded):
+        found = shown[ds]
         values = {"rows": float(found.rows), "mean": found.mean, "minimum": found.minimum, "maximum": found.maximum}
         platform.ledger.monitoring.record(model.name, ds, "score", values, job.days[ds].record.number, job.run_id)
     rows = sum(found.rows for found in shown.values())
