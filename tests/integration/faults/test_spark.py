@@ -18,8 +18,9 @@ from include.mlops.local.ports import free_port
 from include.mlops.local.services import spark_service
 from include.mlops.local.supervisor import Supervisor
 from include.mlops.settings import Settings
-from tests.integration.faults import outcome
-from tests.integration.faults.dying import Point
+from tests.integration.faults import outcome, steps
+from tests.integration.faults.dying import Point, start
+from tests.integration.faults.steps import Airline
 from tests.integration.ingest.bundle import Bundle, readings
 from tests.integration.ingest.bundle import day as march
 from tests.integration.scoring.conftest import Home
@@ -133,7 +134,7 @@ def test_a_worker_that_is_killed_while_days_are_ingested_is_replaced(server: Ser
 
 @pytest.mark.parametrize("point", [Point(f"{INGEST}:stage"), Point(f"{STAGING}:_picked")], ids=str)
 def test_the_server_is_killed_while_a_day_is_ingested(server: Server, point: Point) -> None:
-    """It is told as what can be tried again; with a server that was started again, the day is a clean run's."""
+    """It is told as what can be tried again; the next try, a process as always, leaves a clean run's day."""
     session = connect(server.settings)
     bundle = Bundle(server.settings, session)
     bundle.write_readings(SLOW)
@@ -144,10 +145,10 @@ def test_the_server_is_killed_while_a_day_is_ingested(server: Server, point: Poi
         bundle.run(bundle.readings, march(4))
     server.start()
     assert bundle.published(bundle.readings, march(4)) == {}
-    bundle.spark = connect(server.settings)
-    bundle.run(bundle.readings, march(4))
+    again = start(None, steps.ingest_days, server.settings, bundle.readings, march(4), march(4), "again")
+    again.join(300)
+    assert again.exitcode == 0
     assert _values(bundle, 4) == [row["value"] for row in readings(march(4))]
-    bundle.spark.stop()
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +184,12 @@ def test_the_server_is_killed_while_days_are_scored(
             world.score(20, 21)
     finally:
         server.start()
-    vars(world.platform)["spark"] = connect(server.settings)
-    world.score(20, 21)
+    again = start(None, steps.score_days, Airline.of(world, scoring={"workers": 2}), 20, 21, "again")
+    again.join(300)
+    assert again.exitcode == 0
     clean = another_world()
     clean.score(20, 21)
     assert outcome.scores(world, 20, 21) == outcome.scores(clean, 20, 21)
-    world.platform.spark.stop()
 
 
 def _values(bundle: Bundle, number: int) -> list[float]:
