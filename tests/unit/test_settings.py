@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.mlops.errors import SettingsError
-from include.mlops.settings import SECRETS, load_settings
+from include.mlops.settings import ROOT, SECRETS, Settings, load_settings
 
 
 def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
@@ -63,3 +63,11 @@ def test_no_secret_is_in_what_settings_print(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.source_url("shop").endswith("orders")
     assert len(SECRETS) >= 8
     assert "sesame" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+def test_every_setting_is_explained() -> None:
+    explained = (ROOT / "docs" / "settings.md").read_text()
+    elsewhere = {"source_urls"}  # MLOPS_SOURCE_<CONNECTION>_URL
+    assert not [
+        name for name in Settings.model_fields if f"MLOPS_{name.upper()}`" not in explained and name not in elsewhere
+    ]
