@@ -22,6 +22,7 @@ def connect(settings: Settings) -> SparkSession:
 
     from include.mlops.compute.channel import open_session
 
+    session = None
     try:
         session = open_session(settings)
         client: Any = session.client  # type: ignore[operator]
@@ -29,6 +30,8 @@ def connect(settings: Settings) -> SparkSession:
         client.set_retry_policies([DefaultPolicy(max_retries=6, max_backoff=4000)])
         session.conf.get("spark.sql.session.timeZone")
     except (PySparkException, OSError) as error:
+        if session:
+            _forget(session)
         if "UNAUTHENTICATED" in str(error) or "Invalid authentication token" in str(error):
             raise SettingsError(
                 f"expected the token that the Spark server at {settings.spark_remote} asks for in MLOPS_SPARK_TOKEN, "
@@ -39,6 +42,12 @@ def connect(settings: Settings) -> SparkSession:
             f"`python -m include.mlops stack` starts one on this machine: {error}"
         ) from error
     return session
+
+
+def _forget(session: Any) -> None:
+    """Else it stays the one that libraries find active, and wait for."""
+    session.release_session_on_close = False  # there is nobody to release it
+    session.stop()
 
 
 def read_once(rows: DataFrame) -> DataFrame:

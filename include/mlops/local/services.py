@@ -105,14 +105,16 @@ def mlflow_service(settings: Settings) -> Service:
     home.mkdir(parents=True, exist_ok=True)
     port = settings.mlflow_port
     address = f"http://{settings.address}:{port}"
-    hosts = dict.fromkeys((urlsplit(address).netloc, f"localhost:{port}", urlsplit(settings.mlflow_url).netloc))
+    page, ours = urlsplit(settings.mlflow_page), (urlsplit(address).netloc, f"localhost:{port}")
+    hosts = dict.fromkeys((*ours, urlsplit(settings.mlflow_url).netloc, page.netloc))
+    origins = dict.fromkeys((*(f"http://{host}" for host in ours), f"{page.scheme}://{page.netloc}"))
     command = (
         *(sys.executable, "-m", "mlflow", "server"),
         *("--host", settings.address, "--port", str(port), "--workers", "1"),
         *("--serve-artifacts", "--artifacts-destination", settings.mlflow_artifacts),
         # Refuses web pages of other sites that point their own host name at this machine.
         *("--allowed-hosts", ",".join(hosts)),
-        *("--cors-allowed-origins", ",".join(f"http://{host}" for host in hosts)),
+        *("--cors-allowed-origins", ",".join(origins)),
     )
     return Service(
         name="mlflow",

@@ -37,7 +37,18 @@ def client(url: str, user: str, password: SecretStr) -> MlflowClient:
         os.environ.update(login if user else {"MLFLOW_TRACKING_TOKEN": secret})
     from mlflow import MlflowClient
 
+    _leave_spark_alone()
     return MlflowClient(tracking_uri=url, registry_uri=url)
+
+
+def _leave_spark_alone() -> None:
+    """With each request MLflow asks the process's Spark session whether it is one of Databricks; where its server is
+    gone that takes a quarter of a minute, each time.
+    """
+    from mlflow.tracking.request_header.databricks_request_header_provider import DatabricksRequestHeaderProvider
+    from mlflow.tracking.request_header.registry import _request_header_provider_registry as known
+
+    known._registry[:] = [one for one in known._registry if not isinstance(one, DatabricksRequestHeaderProvider)]  # noqa: SLF001
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pydantic import SecretStr
+from pyspark.sql.connect.session import SparkSession
 
 from include.mlops.compute import executors
 from include.mlops.compute.session import connect, read_once
@@ -76,9 +77,11 @@ def test_a_server_with_a_token_lets_in_who_shows_it_in_clear_and_by_tls(guarded:
 
 @pytest.mark.parametrize(("shown", "found"), [("", "found none"), ("another", "found another one")])
 def test_a_missing_or_wrong_token_is_told_and_shown_nowhere(guarded: Settings, shown: str, found: str) -> None:
+    before = SparkSession.getActiveSession()
     with pytest.raises(SettingsError, match=f"MLOPS_SPARK_TOKEN, {found}") as caught:
         connect(guarded.model_copy(update={"spark_token": SecretStr(shown)}))
     told = "".join(traceback.format_exception(caught.value))
+    assert SparkSession.getActiveSession() is before, "libraries would wait for a session that nobody answers"
     assert TOKEN not in told
     assert "Bearer" not in told
 

@@ -106,6 +106,15 @@ def test_a_registered_version_is_found_by_its_training_key_with_what_it_was_told
     assert [version.number for version in registry.versions(model)] == [1, 2]
 
 
+def test_no_request_asks_the_spark_session_of_the_process_which_may_be_gone(
+    registry: Registry, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("mlflow.utils.databricks_utils._get_active_spark_session", lambda: asked.append(1))
+    _register(registry, model, "k")
+    assert not asked
+
+
 def test_the_model_file_comes_back_byte_for_byte(registry: Registry, model: str) -> None:
     assert registry.model_file(_register(registry, model, "k")) == FITTED
 

@@ -92,7 +92,7 @@ def _start(name: str, here: Here, supervisor: Supervisor) -> None:
             done = subprocess.run(here.command(name), cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         return
-    for number in range(here.services[name].get("deploy", {}).get("replicas", 1)):
+    for number in range(int(here.services[name].get("deploy", {}).get("replicas", 1))):
         one = here.replica(8082) if name == "spark-worker" else here
         program = [str(gateway())] if name == "s3" else []
         command = (*program, *one.command(name))
