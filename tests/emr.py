@@ -19,6 +19,7 @@ import pytest
 from include.mlops.compute.connect_server import java_command, spark_environment
 from include.mlops.compute.java import find_java
 from include.mlops.local.ports import free_port
+from include.mlops.settings import Settings
 from tests.aws import REGION
 
 ROLE = "arn:aws:iam::123456789012:role/mlops-jobs"
@@ -69,7 +70,7 @@ def run_job(job: Any, home: Path) -> str:
     arguments = ("--properties-file", str(configuration), str(launch), *submit["entryPointArguments"])
     command = java_command(find_java(), "1g", home, "org.apache.spark.deploy.SparkSubmit", *arguments)
     own = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "AIRFLOW"))}
-    environment = {**own, **spark_environment(), **variables, "MLOPS_SPARK_PORT": str(free_port())}
+    environment = {**own, **spark_environment(Settings()), **variables, "MLOPS_SPARK_PORT": str(free_port())}
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
     job.state = "FAILED" if done.returncode else "SUCCESS"
     return done.stdout + done.stderr

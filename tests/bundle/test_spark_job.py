@@ -59,7 +59,11 @@ class Emr:
             while not done.wait(0.1):
                 for job in self.jobs:
                     if job.state == "SUBMITTED":
-                        ends(job)
+                        try:
+                            ends(job)
+                        except BaseException:
+                            job.state = "FAILED"  # or the task would wait for ever
+                            raise
 
         player = threading.Thread(target=play)
         player.start()
