@@ -9,12 +9,14 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
+    CommitStateUnknownException,
     ForbiddenError,
     OAuthError,
     ServerError,
@@ -44,7 +46,10 @@ def open_catalog(settings: Settings) -> Catalog:
             from pyiceberg.catalog.glue import GlueCatalog
 
             account = urlsplit(settings.catalog).netloc
-            return GlueCatalog(CATALOG, **properties, **({"glue.id": account} if account else {}))
+            # A commit whose answer was lost and that is sent again is refused: pyiceberg would take our own for a
+            # rival's, and delete its files.
+            once: dict[str, Any] = {"glue.max-retries": 0}
+            return GlueCatalog(CATALOG, **properties, **once, **({"glue.id": account} if account else {}))
         case "rest":
             from include.mlops.lake.rest import ArrowRestCatalog
 
@@ -71,6 +76,8 @@ def available() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error
+    except CommitStateUnknownException as error:
+        raise ServiceUnavailable(f"the lake's catalog did not say whether it took a commit: {error}") from error
     except (NoConnection, Timeout, ServerError, ServiceUnavailableError, TooManyRequestsError) as error:
         raise ServiceUnavailable(f"the lake's catalog did not answer: {str(error)[:300]}") from error
     except (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError) as error:

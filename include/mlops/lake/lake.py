@@ -88,11 +88,9 @@ class Lake:
         """Let readers see a snapshot that is kept."""
         commit(lambda: self.table(name).manage_snapshots().set_current_snapshot(snapshot_id).commit())
 
-    def follows(self, name: str, snapshot_id: int, other: int) -> bool:
-        """Whether snapshot `snapshot_id` was committed after `other`; False where one of them is not kept any more."""
-        table = self.table(name)
-        later, earlier = table.snapshot_by_id(snapshot_id), table.snapshot_by_id(other)
-        return bool(later and earlier and (later.sequence_number or 0) > (earlier.sequence_number or 0))
+    def order(self, name: str) -> dict[int, int]:
+        """The snapshots that are kept, each with a number that grows from commit to commit."""
+        return {one.snapshot_id: one.sequence_number or 0 for one in self.table(name).snapshots()}
 
     def no_rows(self, name: str) -> pa.Table:
         """The table's columns without rows."""

@@ -45,7 +45,7 @@ def stage(lake: Lake, spark: SparkSession, table: str, rows: DataFrame, days: Co
 
     Raises MlopsError where it has rows of other days, SettingsError where the catalog shows staged rows to readers.
     """
-    wap_id, before = uuid.uuid4().hex, lake.snapshot(table)
+    wap_id = uuid.uuid4().hex
     spark.conf.set("spark.wap.id", wap_id)
     try:
         rows.writeTo(f"{CATALOG}.{table}").overwritePartitions()
@@ -56,7 +56,7 @@ def stage(lake: Lake, spark: SparkSession, table: str, rows: DataFrame, days: Co
     if staged is None and not rows.isEmpty():
         raise MlopsError(f"expected a staged snapshot {wap_id} in {table}, found none: is write.wap.enabled set on it?")
     if staged and lake.snapshot(table) == staged.snapshot_id:
-        _hide(lake, table, before, days)
+        _hide(lake, table, staged.parent_snapshot_id, days)
         raise SettingsError(
             f"expected the rows staged in {table} to be hidden until they are published, found them shown to readers; "
             "they are taken back. The catalog (MLOPS_CATALOG_URL) takes any new snapshot for the current one: use a "

@@ -104,8 +104,8 @@ def test_of_two_stagings_the_one_published_last_counts(
     _publish(lake, spark, first)
     assert _seen(lake, table) == {1: ["first"], 2: ["kept"]}
     later, earlier = _publish(lake, spark, first), _publish(lake, spark, second)
-    assert lake.follows(table, later, earlier)
-    assert not lake.follows(table, earlier, later)
+    order = lake.order(table)
+    assert order[later] > order[earlier]
     assert _seen(lake, table) == {1: ["first"], 2: ["kept"]}, "a late repetition of the second changes nothing"
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from include.mlops.registry.version import Version
 from include.mlops.spec.load import Specs
 from include.mlops.steps.history.restatement import Restated, remeasure, restate_dependents
 from include.mlops.steps.inputs.dependents import stale_dependents, stale_everywhere
 from include.mlops.steps.inputs.freshness import stale, stale_measured
 from include.mlops.steps.platform import Platform
+from include.mlops.steps.scoring import score as scoring
+from include.mlops.steps.scoring.score import _judged
 from tests.integration.scoring.world import A_DAY, FLIGHTS, OUTCOMES, World, day, days
 
 pytestmark = pytest.mark.slow
@@ -101,3 +105,35 @@ def test_a_version_that_somebody_named_is_told_and_kept(scored: Callable[..., Wo
     world.publish_flights(17, wind=[9.0] * A_DAY)
     _restate(world, 17)
     assert set(world.predictions(17)["model_version"].to_pylist()) == {2}
+
+
+def test_features_published_while_a_scoring_begins_make_its_scores_stale_and_are_not_said_to_be_read(
+    scored: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = scored()
+    registry = world.platform.registry
+    file = registry.model_file
+
+    def slowly(record: Version) -> bytes:
+        world.publish_flights(16, wind=[9.0] * A_DAY)
+        return file(record)
+
+    monkeypatch.setattr(registry, "model_file", slowly)
+    world.score(16, 16, "early")
+    assert set(stale(world.platform, world.model, days(16, 19))) == {day(16)}
+
+
+def test_a_scoring_by_another_version_counts_although_another_day_was_published_meanwhile(
+    scored: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = scored()
+
+    def rival(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        world.publish_flights(22)
+        world.score(16, 16, "rival")
+        return _judged(*arguments, **options)
+
+    monkeypatch.setattr(scoring, "_judged", rival)
+    assert set(world.score(16, 16, "chosen").rows) == {day(16)}
+    assert _runs(world)[16] == "chosen"

@@ -18,13 +18,15 @@ from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import model_meaning
 from include.mlops.spec.model import Model
 from include.mlops.spec.tasks import STAMPS
-from include.mlops.steps.overtaken import made_from_newer, record_newest
+from include.mlops.steps.overtaken import Read, made_from_newer, record_newest
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.scoring.predictions import Job, Serving, Written
 from include.mlops.steps.scoring.score_in_process import summarise_in_process, write_in_process
 from include.mlops.steps.training.training_record import FEATURES_TABLE
 
 log = logging.getLogger(__name__)
+Known = Mapping[str, Mapping[date, Publication]]
+"""By table and day."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def score(
     published, and PartitionsFailed, after the commit of those that passed, where some were refused or no version was
     live for them.
     """
-    days, failures = _serving(platform, model, interval, version)
-    features = _published(platform, model, days)
+    days, failures, known = _serving(platform, model, interval, version)
+    features = _published(model, days, known)
     passed: dict[date, ScoreSummary] = {}
     if days:
         keys = platform.specs.group(model.features.group).keys
@@ -66,7 +68,8 @@ def score(
             written = _write(platform, model, job, sum(day.rows for day in features.values()))
             passed, refused = _judged(model, job, written.summaries, written.failures, features)
             if passed:
-                _publish(platform, model, job, passed, written, features)
+                shown = _publish(platform, model, job, passed, written, features)
+                passed = {ds: found for ds, found in passed.items() if ds in shown}
             else:
                 written.discard()
         else:
@@ -85,8 +88,13 @@ def score(
 
 def _serving(
     platform: Platform, model: Model, interval: Interval, version: int | None
-) -> tuple[dict[date, Serving], dict[date, str]]:
-    """The version of each day, its table at one snapshot for all of its days; and the days that have none."""
+) -> tuple[dict[date, Serving], dict[date, str], Known]:
+    """The version of each day, its table at one snapshot for all of its days; the days that have none; and what the
+    ledger says of the tables.
+
+    The ledger is asked before the lake: of a day that is published in between, the rows may be newer than what is
+    recorded, which makes its scores stale, and never older, which nobody would see.
+    """
     numbers: dict[date, int] = {}
     failures: dict[date, str] = {}
     for ds in interval:
@@ -96,12 +104,13 @@ def _serving(
             failures[ds] = error.line()
     records = {number: platform.registry.version(model.name, number) for number in sorted(set(numbers.values()))}
     tables = {record.tag(FEATURES_TABLE) for record in records.values()}
+    known = {table: platform.ledger.publications.over(table, interval) for table in tables}
     snapshots = {table: platform.lake.snapshot(table) if platform.lake.exists(table) else None for table in tables}
     serving: dict[int, Serving] = {}
     for number, record in records.items():
         table, file = record.tag(FEATURES_TABLE), platform.registry.model_file(record)
         serving[number] = Serving(record, file, load(file), table, snapshots[table])
-    return {ds: serving[number] for ds, number in numbers.items()}, failures
+    return {ds: serving[number] for ds, number in numbers.items()}, failures, known
 
 
 def _live(platform: Platform, model: Model, ds: date) -> int:
@@ -115,13 +124,9 @@ def _live(platform: Platform, model: Model, ds: date) -> int:
     return found
 
 
-def _published(platform: Platform, model: Model, days: Mapping[date, Serving]) -> dict[date, Publication]:
+def _published(model: Model, days: Mapping[date, Serving], known: Known) -> dict[date, Publication]:
     """Each day's features as published. Raises NotReady naming the days whose features are not."""
-    found: dict[date, Publication] = {}
-    for table in sorted({serving.features for serving in days.values()}):
-        read = [ds for ds, serving in days.items() if serving.features == table]
-        published = platform.ledger.publications.over(table, Interval(min(read), max(read)))
-        found |= {ds: published[ds] for ds in read if ds in published}
+    found = {ds: known[day.features][ds] for ds, day in days.items() if ds in known[day.features]}
     missing = [f"{days[ds].features} of {ds}" for ds in sorted(days) if ds not in found]
     if missing:
         raise NotReady(f"score {model.name} {Interval(min(days), max(days))}", missing)
@@ -183,15 +188,16 @@ def _publish(
     passed: Mapping[date, ScoreSummary],
     written: Written,
     features: Mapping[date, Publication],
-) -> None:
-    read = {ds: (job.days[ds].features, job.days[ds].snapshot) for ds in passed}
+) -> set[date]:
+    """The days that were shown: not those that somebody scored meanwhile from newer features."""
+    read = {ds: Read(job.days[ds].features, job.days[ds].snapshot, features[ds].digest) for ds in passed}
     newer = made_from_newer(platform, model.predictions, read)
     shown = {ds: found for ds, found in passed.items() if ds not in newer}
     for ds in sorted(newer):
         log.warning("%s of %s was scored meanwhile from newer features; those scores stay", model.name, ds)
     if not shown:
         written.discard()
-        return
+        return set()
     digests = {ds: written.digest(ds) for ds in shown}
     snapshot = written.publish(shown)
     meaning = model_meaning(model)
@@ -217,6 +223,7 @@ def _publish(
         platform.ledger.monitoring.record(model.name, ds, "score", values, job.days[ds].record.number, job.run_id)
     rows = sum(found.rows for found in shown.values())
     log.info("scored %s, %d day(s) from %s to %s: %d rows", model.name, len(shown), min(shown), max(shown), rows)
+    return set(shown)
 
 
 def _inputs(serving: Serving, read: Publication) -> dict[str, Any]:
