@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from include.mlops.cli.main import app
 from include.mlops.errors import BackupUnusable, MlopsError, SettingsError
+from include.mlops.lake.views import SUFFIX, ensure_latest, has_latest
 from include.mlops.local.airflow import exported
 from include.mlops.settings import Settings
 from include.mlops.steps.backup.backup import BackedUp, backup
@@ -146,9 +148,28 @@ def test_a_backup_that_was_cut_short_is_none(small: World, another: Callable[...
         restore(another().platform, str(tmp_path / "place"), "", quietly)
 
 
-def test_a_lost_file_of_a_table_is_named_and_nothing_is_kept(small: World, tmp_path: Path) -> None:
+def test_a_table_whose_name_ends_as_a_view_does_is_kept_and_a_view_is_made_again(
+    small: World, another: Callable[..., World], tmp_path: Path
+) -> None:
+    lake, named_so = small.platform.lake, f"{FLIGHTS.table}{SUFFIX}"
     small.publish_flights(1)
-    lost = small.platform.lake.table(FLIGHTS.table).inspect.files()["file_path"].to_pylist()[0]
+    lake.create(named_so, {"key": "string", "ds": "date"})
+    lake.replace(named_so, pa.table({"key": ["a"], "ds": [day(1)]}), [day(1)])
+    ensure_latest(lake, named_so)
+    backup(small.platform, str(tmp_path / "place"), quietly)
+    restored = another()
+    restore(restored.platform, str(tmp_path / "place"), "", quietly)
+    there = restored.platform.lake
+    assert there.read(named_so, days(1, 1), ["key"])["key"].to_pylist() == ["a"]
+    assert there.read(FLIGHTS.table, days(1, 1)).num_rows == lake.read(FLIGHTS.table, days(1, 1)).num_rows > 0
+    assert (has_latest(there, named_so), has_latest(there, FLIGHTS.table)) == (True, False)
+
+
+@pytest.mark.parametrize("what", ["data", "metadata"])
+def test_a_lost_file_of_a_table_is_named_and_nothing_is_kept(small: World, tmp_path: Path, what: str) -> None:
+    small.publish_flights(1)
+    table = small.platform.lake.table(FLIGHTS.table)
+    lost = table.inspect.files()["file_path"].to_pylist()[0] if what == "data" else table.metadata_location
     Path(lost.removeprefix("file://")).unlink()
     with pytest.raises(MlopsError, match=rf"expected every file of {FLIGHTS.table}.*{Path(lost).name}"):
         backup(small.platform, str(tmp_path / "place"), quietly)

@@ -109,26 +109,26 @@ class _Taking:
         return self._files("MLflow's files", "", f"{url.rstrip('/')}/", wanted)
 
     def tables(self, platform: Platform) -> Iterator[KeptTable]:
-        from include.mlops.lake.reachable import our_tables
+        from include.mlops.lake import snapshots
 
-        for name in our_tables(platform.lake):
+        for name in snapshots.tables(platform.lake):
             yield self._table(platform, name)
 
     def _table(self, platform: Platform, name: str) -> KeptTable:
         """From the newest metadata on where maintenance took a file away meanwhile."""
         from include.mlops.lake.reachable import state_of
 
-        lost = ""
+        at = lost = ""
         for _ in range(_ATTEMPTS):
-            at = platform.lake.table(name).metadata_location
             try:
+                if (now := platform.lake.table(name).metadata_location) == at:
+                    break
+                at = now
                 state = state_of(platform.lake, name)
                 files = self._files(name, name, f"{state.location}/", [_wanted(file) for file in state.files])
                 return KeptTable(name=name, location=state.location, latest=state.latest, files=files)
             except FileNotFoundError as error:
                 lost = str(error)
-            if platform.lake.table(name).metadata_location == at:
-                break
         raise MlopsError(
             f"expected every file of {name}, found one gone: {lost}; bring it back from an earlier backup or, where no "
             "snapshot that you need names it, make those days again (backfill) and expire the snapshots that do"
