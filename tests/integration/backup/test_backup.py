@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from mlflow.store.artifact.local_artifact_repo import _TEMP_ARTIFACT_PREFIX
 from typer.testing import CliRunner
 
 from include.mlops.cli.main import app
@@ -20,6 +21,8 @@ from include.mlops.steps.backup.place import Place
 from include.mlops.steps.backup.point import FORMAT
 from include.mlops.steps.backup.restore import restore
 from include.mlops.steps.platform import Platform
+from include.mlops.stored_files import listing, read_whole
+from tests.integration.faults.dying import Point
 from tests.integration.scoring.world import FLIGHTS, World, day, days
 
 pytestmark = pytest.mark.slow
@@ -90,6 +93,28 @@ def test_a_second_backup_copies_what_is_new_alone(small: World, tmp_path: Path) 
     assert third.copied == third.files - first.files + 1  # with the metadata, which replaced the one before
     assert {file: file.stat().st_mtime_ns for file in held} == held
     assert len(Place(str(tmp_path / "place")).points()) == 3
+
+
+def test_files_of_a_training_that_goes_on_are_taken_as_they_are_when_they_are_read(
+    small: World, another: Callable[..., World], tmp_path: Path
+) -> None:
+    settings = small.platform.settings.model_copy(update={"mlflow_artifacts_url": str(tmp_path / "artifacts")})
+    world, folder = World(Platform(settings, small.platform.specs), small.model), tmp_path / "artifacts" / "1"
+    folder.mkdir(parents=True)
+    for name in ("replaced", "deleted", f"{_TEMP_ARTIFACT_PREFIX}x7"):
+        (folder / name).write_text("listed")
+
+    def goes_on() -> None:
+        (folder / "replaced").write_text("another length")
+        (folder / "deleted").unlink()
+
+    with Point("include.mlops.steps.backup.backup:listing", after=True).happens(goes_on):
+        made = backup(world.platform, str(tmp_path / "place"), quietly)
+    assert [file.path for file in made.point.artifacts] == ["1/replaced"]
+    restored = another()
+    restore(restored.platform, str(tmp_path / "place"), "", quietly)
+    (found,) = listing(restored.platform.settings.mlflow_artifacts)
+    assert read_whole(f"{restored.platform.settings.mlflow_artifacts}/{found.path}").to_pybytes() == b"another length"
 
 
 def test_an_earlier_point_can_be_restored(small: World, another: Callable[..., World], tmp_path: Path) -> None:

@@ -103,10 +103,13 @@ class _Taking:
         return KeptRows(revision=moment.revision or "", rows=counts, parts=parts)
 
     def artifacts(self, url: str) -> tuple[KeptFile, ...]:
+        """Those that are there whole. Trainings go on: a file may be replaced or deleted since it was listed."""
+        from include.mlops.registry.store import UPLOADING
+
         with answering(url):
-            found = listing(url)
+            found = [one for one in listing(url) if not one.path.rpartition("/")[2].startswith(UPLOADING)]
         wanted = [KeptFile(path=one.path, size=one.size, written=one.written, sha256="") for one in found]
-        return self._files("MLflow's files", "", f"{url.rstrip('/')}/", wanted)
+        return self._files("MLflow's files", "", f"{url.rstrip('/')}/", wanted, may_change=True)
 
     def tables(self, platform: Platform) -> Iterator[KeptTable]:
         from include.mlops.lake import snapshots
@@ -134,13 +137,20 @@ class _Taking:
             "snapshot that you need names it, make those days again (backfill) and expire the snapshots that do"
         )
 
-    def _files(self, what: str, whose: str, folder: str, wanted: list[KeptFile]) -> tuple[KeptFile, ...]:
-        def take(file: KeptFile) -> tuple[KeptFile, bool]:
+    def _files(
+        self, what: str, whose: str, folder: str, wanted: list[KeptFile], *, may_change: bool = False
+    ) -> tuple[KeptFile, ...]:
+        def take(file: KeptFile) -> tuple[KeptFile, bool] | None:
             if known := self._known(whose, file):
                 return known, False
-            with answering(folder):
-                content = read_whole(folder + file.path)
-            if file.size not in (-1, len(content)):
+            try:
+                with answering(folder):
+                    content = read_whole(folder + file.path)
+            except FileNotFoundError:
+                if may_change:
+                    return None
+                raise
+            if not may_change and file.size not in (-1, len(content)):
                 raise MlopsError(
                     f"expected {file.size} bytes in {folder}{file.path}, found {len(content)}: it is damaged; bring it "
                     "back from an earlier backup"
@@ -148,7 +158,7 @@ class _Taking:
             return file.model_copy(update=self._place.keep(content).model_dump()), True
 
         with ThreadPoolExecutor(AT_ONCE) as several:
-            taken = list(several.map(take, wanted))
+            taken = [one for one in several.map(take, wanted) if one]
         new = [file for file, copied in taken if copied]
         self.copied += len(new)
         self._tell(f"{what}: {len(taken)} files, {len(new)} new ({sum(file.size for file in new) / 1e6:.1f} MB)")
