@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from include.mlops.settings import Settings
 from include.mlops.steps.backup.backup import BackedUp, backup
 from include.mlops.steps.backup.place import Place
 from include.mlops.steps.backup.point import FORMAT
-from include.mlops.steps.backup.restore import restore
+from include.mlops.steps.backup.restore import check, restore
 from include.mlops.steps.platform import Platform
 from include.mlops.stored_files import listing, read_whole
 from tests.integration.faults.dying import Point
@@ -207,6 +208,10 @@ def test_places_that_cannot_hold_a_backup_are_refused(small: World, tmp_path: Pa
         backup(small.platform, str(tmp_path / "file" / "place"), quietly)
     with pytest.raises(SettingsError, match="outside of"):
         backup(small.platform, f"{small.platform.settings.warehouse}/backups", quietly)
+    for act in (lambda url: backup(small.platform, url, quietly), lambda url: check(url, "", quietly)):
+        with pytest.raises(SettingsError, match="without user and password") as told:
+            act("s3://key:sesame@backups/mlops")
+        assert "sesame" not in "".join(traceback.format_exception(told.value, limit=0))
 
 
 def test_without_the_database_of_mlflow_the_settings_to_set_are_named(small: World, tmp_path: Path) -> None:

@@ -46,13 +46,12 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
     """Add a point to the place at `url`. Raises SettingsError where it takes no files; MlopsError where a file of a
     table is gone. Nothing is there until the last line: a backup that fails has no point.
     """
-    settings = platform.settings
+    settings, place = platform.settings, Place(url)
     for source in (settings.warehouse, settings.mlflow_artifacts):
         if inside(url, source):
             raise SettingsError(
                 f"expected a place for the backup outside of {source}, found {url}; name another folder"
             )
-    place = Place(url)
     place.require_writable()
     taking = _Taking(place, _before(place), tell)
 

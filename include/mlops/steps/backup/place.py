@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from include.mlops.errors import BackupUnusable, MlopsError, SettingsError
+from include.mlops.settings import names_user
 from include.mlops.steps.backup.point import Kept, Point, read_point
 from include.mlops.stored_files import (
     file_system,
@@ -28,9 +29,14 @@ _SHOWN = 5
 
 
 class Place:
-    """A folder by path or address."""
+    """A folder by path or address. Raises SettingsError where keys or a password are in it: messages show it."""
 
     def __init__(self, url: str) -> None:
+        if names_user(url):
+            raise SettingsError(
+                "expected the address of a place for backups without user and password, found one with them (not shown "
+                "here); give the keys of S3 in the environment, or a role"
+            )
         self.url = url.rstrip("/")
         self._held: dict[str, int] | None = None
 
