@@ -27,6 +27,12 @@ S3 = ("s3://", "s3a://")
 _SOURCE_URL = re.compile(r"MLOPS_SOURCE_([A-Z0-9_]+)_URL")
 
 
+def names_user(url: str) -> bool:
+    """Whether an address holds a user, and perhaps a password, before its host or bucket."""
+    host = url.partition("://")[2].partition("/")[0]
+    return "@" in host or (url.startswith(S3) and ":" in host)  # the slash of a secret key would end it before the @
+
+
 def _source_urls() -> dict[str, SecretStr]:
     found = ((_SOURCE_URL.fullmatch(name), url) for name, url in os.environ.items() if url)
     return {name.group(1).lower(): SecretStr(url) for name, url in found if name}
@@ -116,7 +122,7 @@ class Settings(BaseSettings):
     @classmethod
     def _shown(cls, url: str) -> str:
         """Messages show it."""
-        if "@" in url.partition("://")[2].partition("/")[0]:
+        if names_user(url):
             raise ValueError("expected an address without user and password; they have settings of their own")
         return url
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 from pyarrow import fs
 
 _SCHEMES = {"s3a": "s3", "s3n": "s3"}  # Hadoop's names for the same
 _IN_MEMORY = 16 << 20
+_REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403", "NO_SUCH_BUCKET")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,19 @@ class Listed:
     path: str
     size: int
     written: int
+
+
+def trouble(error: OSError) -> Literal["full", "refused", "passing"] | None:
+    """What a file system's error means: it has no room left, it lets us not in, or S3 does not answer for now.
+
+    Arrow gives all of S3's answers as plain OSErrors, which only their texts tell apart. None for any other error.
+    """
+    text = str(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in text:
+        return "full"
+    if isinstance(error, PermissionError) or any(code in text for code in _REFUSED):
+        return "refused"
+    return "passing" if "AWS Error" in text or "curlCode" in text else None
 
 
 def file_system(url: str) -> tuple[fs.FileSystem, str]:

@@ -35,6 +35,7 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
         ({"MLFLOW_URL": "http://me:sesame@mlflow"}, "MLOPS_MLFLOW_URL: expected an address without user and password"),
         ({"WAREHOUSE_URL": "s3://key:sesame@lake"}, "MLOPS_WAREHOUSE_URL: expected an address without user and"),
         ({"EXPORT_URL": "s3://key:sesame@out"}, "MLOPS_EXPORT_URL: expected an address without user and password"),
+        ({"EXPORT_URL": "s3://key:sesame/x@out"}, "MLOPS_EXPORT_URL: expected an address without user and password"),
         ({"CONNECTIONS": "ledger,sparks"}, "MLOPS_CONNECTIONS: "),
         ({"JOBS": "emr-serverless://00f1"}, "expected MLOPS_JOBS_ROLE, an IAM role's ARN, as MLOPS_JOBS is set; and "),
         ({"JOBS": "emr-serverless://00f1", "JOBS_URL": "s3://lake/jobs"}, "MLOPS_JOBS_SECRET, as MLOPS_JOBS is set"),

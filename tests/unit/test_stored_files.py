@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from include.mlops import stored_files
-from include.mlops.stored_files import listing, read_whole, remove_file, size_of, write_whole
+from include.mlops.stored_files import listing, read_whole, remove_file, size_of, trouble, write_whole
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000])
@@ -31,3 +32,26 @@ def test_files_of_a_folder_are_listed_with_their_sizes_at_any_depth(tmp_path: Pa
     assert [(file.path, file.size) for file in listing(f"{tmp_path}/")] == [("a/c", 3), ("a/d/e", 5), ("b", 1)]
     assert all(file.written > 0 for file in listing(str(tmp_path)))
     assert listing(str(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "meant"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "full"),
+        (OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"), "full"),
+        (OSError(errno.EACCES, "Permission denied"), "refused"),
+        (
+            OSError("When listing objects: AWS Error ACCESS_DENIED during ListObjectsV2 operation: Access Denied"),
+            "refused",
+        ),
+        (OSError("When uploading part: AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation"), "refused"),
+        (OSError("AWS Error SLOW_DOWN during PutObject operation: Please reduce your request rate."), "passing"),
+        (OSError("AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7"), "passing"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), None),
+        (OSError("Couldn't deserialize thrift"), None),
+    ],
+    ids=str,
+)
+def test_what_a_file_system_answers_is_told_apart(error: OSError, meant: str | None) -> None:
+    assert trouble(error) == meant

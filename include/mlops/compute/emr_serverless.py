@@ -23,7 +23,7 @@ from include.mlops.compute.job_driver import SECRET
 from include.mlops.compute.launch import BUNDLE
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import ROOT, S3, Settings
-from include.mlops.stored_files import read_whole, size_of, write_whole
+from include.mlops.stored_files import read_whole, size_of, trouble, write_whole
 
 LAUNCH = Path(__file__).with_name("launch.py")
 # Of the machine that asks for the job, and no business of the job.
@@ -158,7 +158,7 @@ def job_variables(settings: Settings) -> dict[str, str]:
 
 
 def write_order(settings: Settings, name: str, order: dict[str, Any]) -> str:
-    """Keep an order where its job finds it. Returns its address. Raises SettingsError."""
+    """Keep an order where its job finds it. Returns its address. Raises SettingsError, ServiceUnavailable."""
     url = f"{settings.jobs_url.rstrip('/')}/orders/{name}.json"
     try:
         write_whole(url, json.dumps(order).encode())
@@ -195,6 +195,6 @@ def _answer(order: str) -> str:
 
 def _unwritable(settings: Settings, error: Exception) -> Exception:
     told = f"expected a place that takes files at {settings.jobs_url} (MLOPS_JOBS_URL), found: {error}"
-    if isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error) or "NO_SUCH_BUCKET" in str(error):
+    if not isinstance(error, OSError) or trouble(error) == "refused":
         return SettingsError(f"{told}; correct the address, or let this user write there")
     return ServiceUnavailable(told)

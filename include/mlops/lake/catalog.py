@@ -5,7 +5,6 @@ Spark's server opens the same one, by the properties in `compute/iceberg.py`.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +30,10 @@ from sqlalchemy.exc import OperationalError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings
+from include.mlops.stored_files import trouble
 
 CATALOG = "lake"
 _PASSING = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException", "ServiceUnavailable")
-_REFUSED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403", "NO_SUCH_BUCKET")
 _REMEDY = "look at MLOPS_CATALOG_URL and its credentials"
 
 
@@ -93,14 +92,18 @@ def available() -> Iterator[None]:
 
 
 def _of_files(error: OSError) -> Exception:
-    """What is said of the warehouse's files; the error itself where it is neither S3's nor a full disk's."""
+    """What is said of the warehouse's files; the error itself where nobody knows what it means."""
     text = str(error)[:500]
-    if error.errno == errno.ENOSPC or "No space left" in text or error.errno == errno.EDQUOT:
-        return ServiceUnavailable(f"no space is left where the lake writes (MLOPS_WAREHOUSE_URL); make room: {text}")
-    if any(code in text for code in _REFUSED):
-        return SettingsError(
-            f"S3 refused us ({text}); look at MLOPS_WAREHOUSE_URL, and at the keys or the role that this process has"
-        )
-    if "AWS Error" in text or "curlCode" in text:
-        return ServiceUnavailable(f"S3 did not take or give a file of the lake (MLOPS_WAREHOUSE_URL): {text}")
+    match trouble(error):
+        case "full":
+            return ServiceUnavailable(
+                f"no space is left where the lake writes (MLOPS_WAREHOUSE_URL); make room: {text}"
+            )
+        case "refused":
+            return SettingsError(
+                f"the store of the lake's files refused us ({text}); look at MLOPS_WAREHOUSE_URL, and at the user, the "
+                "keys or the role that this process has"
+            )
+        case "passing":
+            return ServiceUnavailable(f"S3 did not take or give a file of the lake (MLOPS_WAREHOUSE_URL): {text}")
     return error

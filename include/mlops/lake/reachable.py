@@ -18,10 +18,8 @@ from pyiceberg.table import Table
 from include.mlops.errors import MlopsError
 from include.mlops.lake.catalog import available
 from include.mlops.lake.lake import Lake
-from include.mlops.lake.views import SUFFIX, has_latest
+from include.mlops.lake.views import has_latest
 
-NAMESPACES = ("features", "predictions", "quarantine")
-"""Where steps write; other tables of the catalog are somebody else's."""
 Kind = Literal["metadata", "list", "manifest", "data"]
 _AT_ONCE = 8
 
@@ -46,15 +44,6 @@ class TableState:
 
     def address(self, file: TableFile) -> str:
         return f"{self.location}/{file.path}"
-
-
-def our_tables(lake: Lake) -> list[str]:
-    """Those that steps write, as namespace.table."""
-    with available():
-        ours = [space for space in lake.catalog.list_namespaces() if space[0] in NAMESPACES]
-        found = sorted(".".join(name) for space in ours for name in lake.catalog.list_tables(space))
-        views = {f"{name}{SUFFIX}" for name in found}
-        return [name for name in found if name not in views]  # some catalogs list views too
 
 
 def state_of(lake: Lake, name: str) -> TableState:

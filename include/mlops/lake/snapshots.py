@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import cast
 
 from pyarrow import fs
+from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
@@ -28,7 +29,14 @@ def tables(lake: Lake) -> list[str]:
     with available():
         spaces = [space for space in lake.catalog.list_namespaces() if space in OURS]
         names = [".".join(name) for space in spaces for name in lake.catalog.list_tables(space)]
-        return sorted(name for name in names if lake.catalog.table_exists(name))
+        return sorted(name for name in names if _is_table(lake.catalog, name))
+
+
+def _is_table(catalog: Catalog, name: str) -> bool:
+    try:
+        return catalog.table_exists(name)
+    except FileNotFoundError:  # of a table that has lost its metadata, as whoever reads it is told
+        return True
 
 
 def pinned(table: Table) -> set[int]:

@@ -53,7 +53,7 @@ class Validation:
 _EXAMPLES = ", such as "
 """Before the values that did not meet an expectation."""
 Replaced = Callable[[Publication, Publication], bool]
-RECORD_LOCK = 7_265_002  # any number that no other application of that Postgres database locks
+RECORD_LOCK = 7_265_003  # any number that no other application of that Postgres database locks
 _COLUMNS = [publications.c[name] for name in Publication.__dataclass_fields__]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _FRESH = {"experiments": 1, "workspaces": 1}  # what a server writes into a new database at its start
 _SERVED = "mlflow-artifacts:/"
 _SETTING = "MLOPS_MLFLOW_STORE_URL"
+UPLOADING = ".artifact.uploading."
+"""How the names of files begin that MLflow's server has not received whole, on a disk; it shows them to nobody."""
 
 
 def migrate(url: str) -> None:

@@ -23,6 +23,7 @@ from include.mlops.errors import (
     EmptyFile,
     MissingFile,
     ServiceUnavailable,
+    SettingsError,
     TruncatedFile,
     UnreadableFile,
     WrongEncoding,
@@ -32,7 +33,7 @@ from include.mlops.settings import Settings
 from include.mlops.sources.source import Look
 from include.mlops.spec.base import repeated
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.stored_files import file_system
+from include.mlops.stored_files import file_system, trouble
 
 CHUNK = 1 << 16
 _ANEW = "land it again, or say `empty: allow` under source where a day may have none"
@@ -47,7 +48,7 @@ def address(settings: Settings, group: FeatureGroup, ds: date) -> str:
 
 
 def landed(url: str) -> bool:
-    """Raises ServiceUnavailable where the store of landed files does not answer."""
+    """Raises ServiceUnavailable where the store of landed files does not answer, SettingsError where it refuses us."""
     with _answering(url):
         filesystem, path = file_system(url)
         return bool(filesystem.get_file_info(path).type == fs.FileType.File)
@@ -66,9 +67,9 @@ def inspect(group: FeatureGroup, url: str) -> Look:
             return Look(dict.fromkeys(group.source.columns), 0)
         if info.size == 0:
             raise EmptyFile(f"expected rows in {url}, found 0 bytes; was the upload cut off? Land it again")
-        if group.source.format == "parquet":
-            return _inspect_parquet(url, filesystem, path, may_be_empty=allowed)
         try:
+            if group.source.format == "parquet":
+                return _inspect_parquet(url, filesystem, path, may_be_empty=allowed)
             with filesystem.open_input_file(path) as file:
                 return _inspect_text(group, url, file, info.size)
         except PermissionError as error:
@@ -174,6 +175,8 @@ def _inspect_parquet(url: str, filesystem: Any, path: str, *, may_be_empty: bool
             metadata = pq.read_metadata(file)
             schema: pa.Schema = metadata.schema.to_arrow_schema()
     except Exception as error:  # pyarrow raises OSError, ArrowInvalid and others for damaged files
+        if isinstance(error, OSError) and trouble(error):
+            raise
         raise UnreadableFile(f"expected a Parquet file at {url}, found: {error}; land it again") from error
     if metadata.num_rows == 0 and not may_be_empty:
         raise EmptyFile(f"expected rows in {url}, found none; {_ANEW}")
@@ -233,4 +236,9 @@ def _answering(url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if trouble(error) == "refused":
+            raise SettingsError(
+                f"the store of landed files (MLOPS_LANDING_URL) refused us {url}: {error}; let this user list and read "
+                "what lands, or correct the address"
+            ) from error
         raise ServiceUnavailable(f"the store of landed files did not answer for {url}: {error}") from error

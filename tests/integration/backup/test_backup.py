@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from mlflow.store.artifact.local_artifact_repo import _TEMP_ARTIFACT_PREFIX
 from typer.testing import CliRunner
 
 from include.mlops.cli.main import app
 from include.mlops.errors import BackupUnusable, MlopsError, SettingsError
+from include.mlops.lake.views import SUFFIX, ensure_latest, has_latest
 from include.mlops.local.airflow import exported
 from include.mlops.settings import Settings
 from include.mlops.steps.backup.backup import BackedUp, backup
 from include.mlops.steps.backup.place import Place
 from include.mlops.steps.backup.point import FORMAT
-from include.mlops.steps.backup.restore import restore
+from include.mlops.steps.backup.restore import check, restore
 from include.mlops.steps.platform import Platform
+from include.mlops.stored_files import listing, read_whole
+from tests.integration.faults.dying import Point
 from tests.integration.scoring.world import FLIGHTS, World, day, days
 
 pytestmark = pytest.mark.slow
@@ -90,6 +96,28 @@ def test_a_second_backup_copies_what_is_new_alone(small: World, tmp_path: Path) 
     assert len(Place(str(tmp_path / "place")).points()) == 3
 
 
+def test_files_of_a_training_that_goes_on_are_taken_as_they_are_when_they_are_read(
+    small: World, another: Callable[..., World], tmp_path: Path
+) -> None:
+    settings = small.platform.settings.model_copy(update={"mlflow_artifacts_url": str(tmp_path / "artifacts")})
+    world, folder = World(Platform(settings, small.platform.specs), small.model), tmp_path / "artifacts" / "1"
+    folder.mkdir(parents=True)
+    for name in ("replaced", "deleted", f"{_TEMP_ARTIFACT_PREFIX}x7"):
+        (folder / name).write_text("listed")
+
+    def goes_on() -> None:
+        (folder / "replaced").write_text("another length")
+        (folder / "deleted").unlink()
+
+    with Point("include.mlops.steps.backup.backup:listing", after=True).happens(goes_on):
+        made = backup(world.platform, str(tmp_path / "place"), quietly)
+    assert [file.path for file in made.point.artifacts] == ["1/replaced"]
+    restored = another()
+    restore(restored.platform, str(tmp_path / "place"), "", quietly)
+    (found,) = listing(restored.platform.settings.mlflow_artifacts)
+    assert read_whole(f"{restored.platform.settings.mlflow_artifacts}/{found.path}").to_pybytes() == b"another length"
+
+
 def test_an_earlier_point_can_be_restored(small: World, another: Callable[..., World], tmp_path: Path) -> None:
     small.publish_flights(1)
     first = backup(small.platform, str(tmp_path / "place"), quietly)
@@ -146,9 +174,28 @@ def test_a_backup_that_was_cut_short_is_none(small: World, another: Callable[...
         restore(another().platform, str(tmp_path / "place"), "", quietly)
 
 
-def test_a_lost_file_of_a_table_is_named_and_nothing_is_kept(small: World, tmp_path: Path) -> None:
+def test_a_table_whose_name_ends_as_a_view_does_is_kept_and_a_view_is_made_again(
+    small: World, another: Callable[..., World], tmp_path: Path
+) -> None:
+    lake, named_so = small.platform.lake, f"{FLIGHTS.table}{SUFFIX}"
     small.publish_flights(1)
-    lost = small.platform.lake.table(FLIGHTS.table).inspect.files()["file_path"].to_pylist()[0]
+    lake.create(named_so, {"key": "string", "ds": "date"})
+    lake.replace(named_so, pa.table({"key": ["a"], "ds": [day(1)]}), [day(1)])
+    ensure_latest(lake, named_so)
+    backup(small.platform, str(tmp_path / "place"), quietly)
+    restored = another()
+    restore(restored.platform, str(tmp_path / "place"), "", quietly)
+    there = restored.platform.lake
+    assert there.read(named_so, days(1, 1), ["key"])["key"].to_pylist() == ["a"]
+    assert there.read(FLIGHTS.table, days(1, 1)).num_rows == lake.read(FLIGHTS.table, days(1, 1)).num_rows > 0
+    assert (has_latest(there, named_so), has_latest(there, FLIGHTS.table)) == (True, False)
+
+
+@pytest.mark.parametrize("what", ["data", "metadata"])
+def test_a_lost_file_of_a_table_is_named_and_nothing_is_kept(small: World, tmp_path: Path, what: str) -> None:
+    small.publish_flights(1)
+    table = small.platform.lake.table(FLIGHTS.table)
+    lost = table.inspect.files()["file_path"].to_pylist()[0] if what == "data" else table.metadata_location
     Path(lost.removeprefix("file://")).unlink()
     with pytest.raises(MlopsError, match=rf"expected every file of {FLIGHTS.table}.*{Path(lost).name}"):
         backup(small.platform, str(tmp_path / "place"), quietly)
@@ -161,6 +208,10 @@ def test_places_that_cannot_hold_a_backup_are_refused(small: World, tmp_path: Pa
         backup(small.platform, str(tmp_path / "file" / "place"), quietly)
     with pytest.raises(SettingsError, match="outside of"):
         backup(small.platform, f"{small.platform.settings.warehouse}/backups", quietly)
+    for act in (lambda url: backup(small.platform, url, quietly), lambda url: check(url, "", quietly)):
+        with pytest.raises(SettingsError, match="without user and password") as told:
+            act("s3://key:sesame@backups/mlops")
+        assert "sesame" not in "".join(traceback.format_exception(told.value, limit=0))
 
 
 def test_without_the_database_of_mlflow_the_settings_to_set_are_named(small: World, tmp_path: Path) -> None:

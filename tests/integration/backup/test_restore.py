@@ -105,6 +105,9 @@ def test_a_place_that_holds_something_is_refused_by_its_name_and_left_alone(
     assert full.platform.lake.read(FLIGHTS.table, days(1, PUBLISHED)).num_rows == 120
     with pytest.raises(BackupUnusable, match="empty places"):
         restore(world.platform, str(backed_up[0]), "", quietly)
+    shutil.rmtree(full.platform.settings.warehouse.removeprefix("file://"))
+    with pytest.raises(BackupUnusable, match=r"catalog's tables features\.flights_v1"):
+        restore(full.platform, str(backed_up[0]), "", quietly)
 
 
 def test_a_damaged_or_lost_file_is_named(backed_up: tuple[Path, BackedUp], another: Another, tmp_path: Path) -> None:

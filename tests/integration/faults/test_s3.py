@@ -9,22 +9,27 @@ from collections.abc import Iterator
 
 import boto3
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from include.mlops.compute.emr_serverless import write_order
 from include.mlops.compute.session import connect
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.local.ports import free_port
 from include.mlops.local.services import spark_service
 from include.mlops.local.supervisor import Supervisor
 from include.mlops.settings import Settings
+from include.mlops.sources.landing import inspect, landed
+from include.mlops.steps.backup.place import Place
 from include.mlops.steps.training.train import train
+from include.mlops.stored_files import file_system
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
 from tests.integration.faults.troubled_s3 import Trouble, TroubledS3, troubled_s3
 from tests.integration.ingest.bundle import Bundle, readings
 from tests.integration.ingest.bundle import day as march
 from tests.integration.scoring.conftest import Home
-from tests.integration.scoring.world import V1_AS_OF, World, day, days, flights, late_flights
+from tests.integration.scoring.world import FLIGHTS, V1_AS_OF, World, day, days, flights, late_flights
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +120,26 @@ def test_a_bucket_that_lets_us_in_no_more_is_told_with_its_setting_and_not_tried
     world.score(24)
     clean.score(24)
     assert outcome.scores(world, 24, 24) == outcome.scores(clean, 24, 24)
+
+
+def test_a_bucket_that_lets_us_in_no_more_is_told_in_the_same_way_of_landed_files_backups_and_jobs(
+    s3: TroubledS3,
+) -> None:
+    rows = "s3://lake/in/rows.parquet"
+    with file_system(rows)[0].open_output_stream("lake/in/rows.parquet") as file:
+        pq.write_table(flights(day(1)), file)
+    parquet = FLIGHTS.model_copy(update={"source": FLIGHTS.source.model_copy(update={"format": "parquet"})})
+    with (
+        Point("include.mlops.sources.landing:_inspect_parquet").happens(lambda: s3.begin("denied")),
+        pytest.raises(SettingsError, match=r"MLOPS_LANDING_URL.*refused us s3://lake/in/rows.*ACCESS_DENIED"),
+    ):
+        inspect(parquet, rows)
+    with pytest.raises(SettingsError, match=r"MLOPS_LANDING_URL"):
+        landed(rows)
+    with pytest.raises(SettingsError, match=r"s3://lake/backups cannot be used: .*let this user in"):
+        Place("s3://lake/backups").points()
+    with pytest.raises(SettingsError, match=r"MLOPS_JOBS_URL.*let this user write there"):
+        write_order(Settings.model_construct(jobs_url="s3://lake/jobs"), "order", {})
 
 
 def test_s3_in_trouble_fails_a_training_that_the_next_try_makes_good(s3: TroubledS3, world: World, home: Home) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from include.mlops.ledger.ledger import Ledger
-from include.mlops.ledger.publications import Publication, Validation
+from include.mlops.ledger.database import PREPARATION_LOCK
+from include.mlops.ledger.ledger import MIGRATION_LOCK, Ledger
+from include.mlops.ledger.publications import RECORD_LOCK, Publication, Validation
 from include.mlops.spec.interval import Interval
 
 GROUP = "features.scheduled_flights_v1"
@@ -110,3 +111,7 @@ def test_the_last_partition_without_a_finding_is_the_newest_whose_own_run_had_no
     assert (last(12), last(12, "other"), last(8)) == (date(2013, 4, 8), date(2013, 4, 11), None)
     ledger.publications.record([publication(10, run_id="r2")])
     assert last(12) == date(2013, 4, 10), "the day was published again, without it"
+
+
+def test_publishing_waits_for_no_migration_or_preparation_of_the_same_database() -> None:
+    assert len({RECORD_LOCK, MIGRATION_LOCK, PREPARATION_LOCK}) == 3

@@ -112,12 +112,13 @@ def test_what_is_not_a_file_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_file_that_may_not_be_read_is_said(tmp_path: Path, form: str) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"key,number,at\na,1,x\n")
     file.chmod(0)
-    with pytest.raises(UnreadableFile):
-        inspect(_group(), str(file))
+    with pytest.raises(UnreadableFile, match="grant this user access"):
+        inspect(_group(form), str(file))
 
 
 @pytest.mark.slow

@@ -46,13 +46,12 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
     """Add a point to the place at `url`. Raises SettingsError where it takes no files; MlopsError where a file of a
     table is gone. Nothing is there until the last line: a backup that fails has no point.
     """
-    settings = platform.settings
+    settings, place = platform.settings, Place(url)
     for source in (settings.warehouse, settings.mlflow_artifacts):
         if inside(url, source):
             raise SettingsError(
                 f"expected a place for the backup outside of {source}, found {url}; name another folder"
             )
-    place = Place(url)
     place.require_writable()
     taking = _Taking(place, _before(place), tell)
 
@@ -103,44 +102,54 @@ class _Taking:
         return KeptRows(revision=moment.revision or "", rows=counts, parts=parts)
 
     def artifacts(self, url: str) -> tuple[KeptFile, ...]:
+        """Those that are there whole. Trainings go on: a file may be replaced or deleted since it was listed."""
+        from include.mlops.registry.store import UPLOADING
+
         with answering(url):
-            found = listing(url)
+            found = [one for one in listing(url) if not one.path.rpartition("/")[2].startswith(UPLOADING)]
         wanted = [KeptFile(path=one.path, size=one.size, written=one.written, sha256="") for one in found]
-        return self._files("MLflow's files", "", f"{url.rstrip('/')}/", wanted)
+        return self._files("MLflow's files", "", f"{url.rstrip('/')}/", wanted, may_change=True)
 
     def tables(self, platform: Platform) -> Iterator[KeptTable]:
-        from include.mlops.lake.reachable import our_tables
+        from include.mlops.lake import snapshots
 
-        for name in our_tables(platform.lake):
+        for name in snapshots.tables(platform.lake):
             yield self._table(platform, name)
 
     def _table(self, platform: Platform, name: str) -> KeptTable:
         """From the newest metadata on where maintenance took a file away meanwhile."""
         from include.mlops.lake.reachable import state_of
 
-        lost = ""
+        at = lost = ""
         for _ in range(_ATTEMPTS):
-            at = platform.lake.table(name).metadata_location
             try:
+                if (now := platform.lake.table(name).metadata_location) == at:
+                    break
+                at = now
                 state = state_of(platform.lake, name)
                 files = self._files(name, name, f"{state.location}/", [_wanted(file) for file in state.files])
                 return KeptTable(name=name, location=state.location, latest=state.latest, files=files)
             except FileNotFoundError as error:
                 lost = str(error)
-            if platform.lake.table(name).metadata_location == at:
-                break
         raise MlopsError(
             f"expected every file of {name}, found one gone: {lost}; bring it back from an earlier backup or, where no "
             "snapshot that you need names it, make those days again (backfill) and expire the snapshots that do"
         )
 
-    def _files(self, what: str, whose: str, folder: str, wanted: list[KeptFile]) -> tuple[KeptFile, ...]:
-        def take(file: KeptFile) -> tuple[KeptFile, bool]:
+    def _files(
+        self, what: str, whose: str, folder: str, wanted: list[KeptFile], *, may_change: bool = False
+    ) -> tuple[KeptFile, ...]:
+        def take(file: KeptFile) -> tuple[KeptFile, bool] | None:
             if known := self._known(whose, file):
                 return known, False
-            with answering(folder):
-                content = read_whole(folder + file.path)
-            if file.size not in (-1, len(content)):
+            try:
+                with answering(folder):
+                    content = read_whole(folder + file.path)
+            except FileNotFoundError:
+                if may_change:
+                    return None
+                raise
+            if not may_change and file.size not in (-1, len(content)):
                 raise MlopsError(
                     f"expected {file.size} bytes in {folder}{file.path}, found {len(content)}: it is damaged; bring it "
                     "back from an earlier backup"
@@ -148,7 +157,7 @@ class _Taking:
             return file.model_copy(update=self._place.keep(content).model_dump()), True
 
         with ThreadPoolExecutor(AT_ONCE) as several:
-            taken = list(several.map(take, wanted))
+            taken = [one for one in several.map(take, wanted) if one]
         new = [file for file, copied in taken if copied]
         self.copied += len(new)
         self._tell(f"{what}: {len(taken)} files, {len(new)} new ({sum(file.size for file in new) / 1e6:.1f} MB)")

@@ -13,16 +13,30 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from include.mlops.errors import BackupUnusable, MlopsError, SettingsError
+from include.mlops.settings import names_user
 from include.mlops.steps.backup.point import Kept, Point, read_point
-from include.mlops.stored_files import file_system, listing, read_whole, remove_file, takes_files, write_whole
+from include.mlops.stored_files import (
+    file_system,
+    listing,
+    read_whole,
+    remove_file,
+    takes_files,
+    trouble,
+    write_whole,
+)
 
 _SHOWN = 5
 
 
 class Place:
-    """A folder by path or address."""
+    """A folder by path or address. Raises SettingsError where keys or a password are in it: messages show it."""
 
     def __init__(self, url: str) -> None:
+        if names_user(url):
+            raise SettingsError(
+                "expected the address of a place for backups without user and password, found one with them (not shown "
+                "here); give the keys of S3 in the environment, or a role"
+            )
         self.url = url.rstrip("/")
         self._held: dict[str, int] | None = None
 
@@ -118,16 +132,16 @@ class Place:
 
 @contextmanager
 def answering(url: str) -> Iterator[None]:
-    """A missing file passes as FileNotFoundError. Raises SettingsError where `url` is no address, MlopsError for all
-    else that a store of files answers.
+    """A missing file passes as FileNotFoundError. Raises SettingsError where `url` is no address or lets us not in,
+    MlopsError for all else that a store of files answers.
     """
     try:
         yield
     except FileNotFoundError:
         raise
-    except (pa.ArrowInvalid, PermissionError) as error:
-        raise SettingsError(f"{url} cannot be used: {error}; correct the address, or let this user in") from error
-    except OSError as error:
+    except (pa.ArrowInvalid, OSError) as error:
+        if not isinstance(error, OSError) or trouble(error) == "refused":
+            raise SettingsError(f"{url} cannot be used: {error}; correct the address, or let this user in") from error
         failed = MlopsError(f"{url} did not read or write: {str(error)[:300]}; is there room, and does it answer?")
         failed.transient = "://" in url and not url.startswith("file:")
         raise failed from error

@@ -72,10 +72,11 @@ def _begin(platform: Platform, point: Point) -> None:
 
 def _held(platform: Platform) -> list[str]:
     """What is there already, a line for each place."""
-    from include.mlops.lake.reachable import our_tables
+    from include.mlops.lake import snapshots
 
     settings = platform.settings
-    tables, runs, rows = our_tables(platform.lake), platform.registry_store.counts(), platform.opened_ledger.counts()
+    tables = snapshots.tables(platform.lake)
+    runs, rows = platform.registry_store.counts(), platform.opened_ledger.counts()
     found = {
         f"the catalog's tables {', '.join(tables[:5])}": bool(tables),
         f"files in the warehouse {settings.warehouse}": _has_files(settings.warehouse),
