@@ -50,14 +50,15 @@ class Held:
 
 def held(lake: Lake, name: str, match: Match) -> Held:
     """What there is to erase."""
-    table, hits = lake.table(name), _Hits(match)
-    if not hits.within(table):
+    table = lake.table(name)
+    hits = _Hits(match).within(table)
+    if not hits:
         return Held()
     found: dict[str, Counter[date]] = {}
     for ref, pointer in table.refs().items():
         days: Counter[date] = Counter()
         for file in _live(table, _at(table, pointer.snapshot_id)):
-            if number := hits.within(table).get(file.file_path):
+            if number := hits.get(file.file_path):
                 days[snapshots.day_of(file.partition[0])] += number
         if days:
             found[ref] = days

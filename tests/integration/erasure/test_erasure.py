@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyiceberg.manifest import ManifestEntry, ManifestFile
+from pyiceberg.table import Table
 
 from include.mlops.errors import MlopsError, NotReproducible, SpecError
 from include.mlops.lake import snapshots
@@ -251,6 +254,23 @@ def test_a_plan_changes_nothing_and_names_what_lies_elsewhere(world: World) -> N
     assert {name: world.platform.lake.snapshot(name) for name in before} == before
     assert any("flights/{ds}.csv" in line for line in planned.elsewhere)
     assert world.platform.ledger.erasures.all() == []
+
+
+def test_a_plan_reads_a_manifest_once_and_again_for_each_tag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        world.platform.lake.tag(FLIGHTS.table, f"another_{number}")
+    table, reads = world.platform.lake.table(FLIGHTS.table), Counter[str]()
+    whole = snapshots.entries_of
+
+    def counted(table: Table, manifest: ManifestFile, **options: bool) -> list[ManifestEntry]:
+        reads[manifest.manifest_path] += 1
+        return whole(table, manifest, **options)
+
+    monkeypatch.setattr(snapshots, "entries_of", counted)
+    plan(world.platform, FLIGHTS, KEYS)
+
+    assert reads
+    assert max(reads.values()) <= 1 + len(table.refs())
 
 
 def test_keys_that_are_none_are_refused(world: World) -> None:
