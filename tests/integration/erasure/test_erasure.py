@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from include.mlops.errors import MlopsError, NotReproducible, SpecError
 from include.mlops.lake import snapshots
 from include.mlops.learner.profile import from_parquet
 from include.mlops.settings import Settings
+from include.mlops.spec.finding import Finding
+from include.mlops.spec.load import Specs
 from include.mlops.steps.erasure import erase as erasing
 from include.mlops.steps.erasure.erase import Erased, erase
 from include.mlops.steps.erasure.plan import plan
 from include.mlops.steps.history.version_story import version_story
 from include.mlops.steps.inputs.dependents import stale_everywhere
+from include.mlops.steps.platform import Platform
 from include.mlops.steps.training.reproduce import reproduce
 from tests.aws import aws, bucket
 from tests.integration.erasure.conftest import KEYS, LONE, PERSON, make_world
@@ -142,6 +146,28 @@ def test_what_the_registry_kept_of_it_goes_too(world: World) -> None:
     assert after.equals(before.filter(pc.not_equal(before["carrier"], PERSON)))
     assert registry.model_file(version), "the model itself stays as it was registered"
     world.monitor(17)
+
+
+def test_so_does_what_it_kept_for_a_model_whose_specification_was_removed(world: World) -> None:
+    version = world.platform.registry.version(world.model.name, 1)
+    page = world.platform.settings.reports / f"drift/{world.model.name}" / f"{day(16)}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(PERSON)
+    left = replace(world, platform=Platform(world.platform.settings, Specs({"flights": FLIGHTS}, {})))
+
+    done = _erase(left)
+
+    assert done.versions == (f"{world.model.name} v1",)
+    kept = from_parquet(left.platform.registry.artifact(version, "reference.parquet"))
+    assert PERSON not in kept["carrier"].to_pylist()
+    assert not page.exists()
+
+
+def test_it_is_refused_while_a_specification_is_broken(world: World) -> None:
+    broken = Finding(Path("specs/models/late.yaml"), 3, "label", "expected an expression")
+    left = Platform(world.platform.settings, Specs({"flights": FLIGHTS}, {}, (broken,)))
+    with pytest.raises(SpecError, match=r"mend or remove these first .*\nspecs/models/late.yaml:3: label: expected"):
+        plan(left, FLIGHTS, KEYS)
 
 
 def test_a_version_that_was_not_trained_on_it_is_reproduced_as_ever(world: World) -> None:
