@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import pytest
 from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 
-from include.mlops.errors import MlopsError, NotReproducible, SpecError
+from include.mlops.errors import MlopsError, NotReproducible, ServiceUnavailable, SpecError
 from include.mlops.lake import snapshots
+from include.mlops.lake.lake import Lake
 from include.mlops.learner.profile import from_parquet
 from include.mlops.settings import Settings
 from include.mlops.spec.finding import Finding
@@ -29,8 +30,8 @@ from include.mlops.steps.inputs.dependents import stale_everywhere
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training.reproduce import reproduce
 from tests.aws import aws, bucket
-from tests.integration.erasure.conftest import KEYS, LONE, PERSON, make_world
-from tests.integration.scoring.world import A_DAY, DAYS, FLIGHTS, OUTCOMES, World, day, days
+from tests.integration.erasure.conftest import KEYS, LONE, PERSON, make_world, with_person
+from tests.integration.scoring.world import A_DAY, DAYS, FLIGHTS, OUTCOMES, World, day, days, flights
 
 pytestmark = pytest.mark.slow
 QUARANTINE = f"quarantine.{FLIGHTS.name}"
@@ -217,6 +218,36 @@ def test_tags_go_on_sharing_their_files(world: World) -> None:
     assert len(files) == DAYS + 1, "one a day, and two of the day that was published again"
     assert set(table.refs()) >= {"main", "another_0", "another_1", "another_2"}
     assert {one.snapshot_id for one in table.snapshots()} == snapshots.pinned(table)
+
+
+def test_a_staged_snapshot_that_is_published_meanwhile_can_be_read_and_is_erased_the_next_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, table = world.platform.lake, world.platform.lake.table(FLIGHTS.table)
+    current = table.current_snapshot()
+    assert current
+    rows = with_person(flights(day(21), wind=[5.0] * A_DAY), day(21)).select(lake.columns(FLIGHTS.table))
+    table.manage_snapshots().create_branch(current.snapshot_id, "staged").commit()
+    table.overwrite(rows, f"ds = '{day(21)}'", branch="staged")
+    staged = table.refresh().refs()["staged"].snapshot_id
+    table.manage_snapshots().remove_branch("staged").commit()
+    forget = snapshots.forget
+
+    def after_a_publish(lake: Lake, name: str, ids: Collection[int]) -> None:
+        if name == FLIGHTS.table and staged in ids:
+            lake.show(name, staged)
+        forget(lake, name, ids)
+
+    monkeypatch.setattr(snapshots, "forget", after_a_publish)
+    with pytest.raises(ServiceUnavailable, match=f"were written to {FLIGHTS.table} meanwhile"):
+        _erase(world)
+    assert set(_all(world, FLIGHTS.table).filter(pc.field("ds") == day(21))["wind"].to_pylist()) == {5.0}
+
+    monkeypatch.undo()
+    _erase(world)
+
+    assert PERSON not in _all(world, FLIGHTS.table)["carrier"].to_pylist()
+    assert not list((world.platform.settings.state / "lake").rglob("erasure-*"))
 
 
 POINTS: dict[str, tuple[Any, str]] = {
