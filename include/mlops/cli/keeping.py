@@ -34,7 +34,9 @@ def maintain(
             typer.echo(f"the next run begins with {', '.join(done.waiting)}")
         if dry_run:
             typer.echo("nothing was changed")
-        if any(one.failed for one in done.tables):
+        if done.uncompacted:
+            typer.echo(f"days of many files stayed as they are: {done.uncompacted}")
+        if done.uncompacted or any(one.failed for one in done.tables):
             raise typer.Exit(1)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -50,14 +51,15 @@ class Held:
 
 def held(lake: Lake, name: str, match: Match) -> Held:
     """What there is to erase."""
-    table, hits = lake.table(name), _Hits(match)
-    if not hits.within(table):
+    table = lake.table(name)
+    hits = _Hits(match).within(table)
+    if not hits:
         return Held()
     found: dict[str, Counter[date]] = {}
     for ref, pointer in table.refs().items():
         days: Counter[date] = Counter()
         for file in _live(table, _at(table, pointer.snapshot_id)):
-            if number := hits.within(table).get(file.file_path):
+            if number := hits.get(file.file_path):
                 days[snapshots.day_of(file.partition[0])] += number
         if days:
             found[ref] = days
@@ -81,9 +83,10 @@ def erase(lake: Lake, name: str, match: Match, number: int) -> None:
             work.move_tag(ref)
     table = lake.table(name)
     others = {snapshot.snapshot_id for snapshot in table.snapshots()} - snapshots.pinned(table)
-    # Files first: killed after the snapshots were forgotten, nobody would know what they held.
-    snapshots.delete(table, snapshots.unreachable(table, others, perhaps_gone=True))
-    snapshots.forget(lake, name, others)
+    # Snapshots first: a staged one that is published meanwhile stays whole, and afterwards none can be published.
+    with _noted(table, number, snapshots.unreachable(table, others, perhaps_gone=True)) as paths:
+        snapshots.forget(lake, name, others)
+        snapshots.delete_unnamed(lake, name, paths)
 
 
 def erasure_of(lake: Lake, name: str, snapshot_id: int) -> int | None:
@@ -101,7 +104,7 @@ class _Hits:
         self._known: dict[str, int] = {}
 
     def within(self, table: Table) -> dict[str, int]:
-        """{file: rows} of all snapshots; a file that a killed erasure deleted holds none."""
+        """{file: rows} of all snapshots; a file that is gone holds none."""
         might = _InclusiveMetricsEvaluator(table.schema(), self._match.could_be).eval
         for file in _all_files(table):
             if file.file_path not in self._known:
@@ -186,6 +189,20 @@ class _WithoutTraces(_OverwriteFiles):
             for entry in manifest.fetch_manifest_entry(self._io, discard_deleted=True):
                 writer.existing(entry)
         return writer.to_manifest_file()
+
+
+@contextmanager
+def _noted(table: Table, number: int, paths: list[str]) -> Iterator[list[str]]:
+    """Those paths, and what a killed run of the same erasure noted: files of snapshots that nothing names any more."""
+    place = f"{table.location()}/metadata/erasure-{number}.txt"
+    note = table.io.new_input(place)
+    if note.exists():
+        with note.open() as file:
+            paths = list(dict.fromkeys([*file.read().decode().splitlines(), *paths]))
+    with table.io.new_output(place).create(overwrite=True) as file:
+        file.write("\n".join(paths).encode())
+    yield paths
+    table.io.delete(place)
 
 
 def _all_files(table: Table) -> Iterator[DataFile]:

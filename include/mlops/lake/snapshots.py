@@ -58,7 +58,7 @@ def older_than(table: Table, before: datetime, kept: Collection[int] = ()) -> se
 def files_of(table: Table, ids: Collection[int], *, perhaps_gone: bool = False) -> dict[str, None]:
     """Addresses of the files that those snapshots name: data first, then manifests, then the lists of manifests.
 
-    `perhaps_gone` passes over what an expiry that was killed deleted already.
+    `perhaps_gone` passes over what somebody deleted already.
     """
     chosen = [snapshot for snapshot in table.snapshots() if snapshot.snapshot_id in ids]
     manifests: dict[str, ManifestFile] = {}
@@ -112,9 +112,14 @@ def expire(lake: Lake, name: str, ids: Collection[int]) -> int:
         return 0
     doomed = unreachable(lake.table(name), ids)
     forget(lake, name, ids)
+    return delete_unnamed(lake, name, doomed)
+
+
+def delete_unnamed(lake: Lake, name: str, paths: Iterable[str]) -> int:
+    """Those that no snapshot names as the table is now. Returns the number of deleted files."""
     table = lake.table(name)
     kept = _paths(table, files_of(table, {snapshot.snapshot_id for snapshot in table.snapshots()}))
-    return delete(table, [path for path in doomed if path not in kept])
+    return delete(table, [path for path in paths if path not in kept])
 
 
 def orphans(lake: Lake, name: str, before: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""DAGs that serve all specifications: alert delivery, the doctor, and the report of broken specifications."""
+"""DAGs that serve all specifications: alert delivery, the doctor, maintenance, and the report of broken ones."""
 
 from __future__ import annotations
 
@@ -90,13 +90,15 @@ def maintain_dag() -> DAG:
 
         @task(doc_md="One line in the log for each table; fails where one could not be tended, after all the others.")
         def tend() -> Any:
-            from include.mlops.errors import MlopsError
+            from include.mlops.errors import MlopsError, ServiceUnavailable
             from include.mlops.steps.handover import pack
             from include.mlops.steps.maintenance import maintain
 
             done = maintain(platform())
             if wrong := [one.line() for one in done.tables if one.failed]:
                 raise MlopsError("\n".join([f"{len(wrong)} table(s) could not be tended", *wrong]))
+            if done.uncompacted:
+                raise ServiceUnavailable(f"days of many files stayed as they are: {done.uncompacted}")
             return pack(done)
 
         tend()

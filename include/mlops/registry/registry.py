@@ -92,6 +92,18 @@ class Registry:
         found = [version for version in self.versions(model) if version.tags.get(TRAINING_KEY) == training_key]
         return found[0] if found else None
 
+    def models(self) -> list[str]:
+        """Every registered model, whether a specification still names it or not; by name."""
+        found: list[str] = []
+        token = None
+        with available(self._url):
+            while True:
+                page = self._client.search_registered_models(page_token=token)
+                found += [str(model.name) for model in page]
+                token = page.token
+                if not token:
+                    return sorted(found)
+
     def versions(self, model: str) -> list[Version]:
         """All versions, oldest first."""
         found = []

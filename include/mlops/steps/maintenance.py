@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import MlopsError, ServiceUnavailable
 from include.mlops.lake import maintenance, snapshots
+from include.mlops.lake.catalog import available
 from include.mlops.lake.checkpoints import abandoned, forget_abandoned
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
@@ -62,6 +63,29 @@ class Maintained:
     checkpoints: int
     reports: int
     dry_run: bool = False
+    uncompacted: str = ""
+    """Why days of many files stayed as they were; the next run tries again."""
+
+
+class _Compaction:
+    """One table's days after another's. Spark that did not answer is not asked again: the rest needs none."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self.unanswered = ""
+
+    def __call__(self, name: str, ds: date) -> bool:
+        """Whether the day was compacted."""
+        if self.unanswered:
+            return False
+        doing = f"compacting {name} of {ds}"
+        try:
+            with spark_failures(doing, "the day stays as it is; look at the Spark server's log"):
+                return maintenance.compact(self._platform.lake, self._platform.spark, name, ds)
+        except ServiceUnavailable as error:
+            self.unanswered = f"{doing}: {error}"
+            log.warning("%s", self.unanswered)
+            return False
 
 
 class _Budget:
@@ -82,22 +106,23 @@ def maintain(
 ) -> Maintained:
     """With `dry_run` nothing is changed. `now` decides what is old, `clock` (seconds) when the budget is spent.
 
-    Raises ServiceUnavailable where a room does not answer. Tables that fail for another reason are told, and come first
-    next time.
+    Raises ServiceUnavailable where a room does not answer; of Spark, which compaction alone needs, that is told in
+    `uncompacted`. Tables that fail for another reason are told, and come first next time.
     """
     now = now or datetime.now(UTC)
     budget = _Budget(60 * platform.settings.maintenance_minutes, clock)
     kept = _of_versions(platform)
-    queue = _in_turn(platform)
+    queue, compaction = _in_turn(platform), _Compaction(platform)
     done: list[Tended] = []
     for name in queue:
         if budget.spent:
             break
-        done.append(_tend(platform, name, now, budget, kept.get(name, set()), dry_run=dry_run))
+        done.append(_tend(platform, name, now, budget, kept.get(name, set()), None if dry_run else compaction))
         log.info("%s", done[-1].line())
     checkpoints, reports = _old_files(platform, now, dry_run=dry_run)
     unfinished = [one.table for one in done if one.left]
-    return Maintained(tuple(done), (*unfinished, *queue[len(done) :]), checkpoints, reports, dry_run)
+    waiting = (*unfinished, *queue[len(done) :])
+    return Maintained(tuple(done), waiting, checkpoints, reports, dry_run, compaction.unanswered)
 
 
 def _in_turn(platform: Platform) -> list[str]:
@@ -109,7 +134,7 @@ def _in_turn(platform: Platform) -> list[str]:
 def _of_versions(platform: Platform) -> dict[str, set[int]]:
     """{table: snapshots that registered versions were trained on}. Tags hold them too; somebody may drop a tag."""
     found: dict[str, set[int]] = {}
-    for model in platform.specs.models:
+    for model in platform.registry.models():
         for version in platform.registry.versions(model):
             for table, snapshot in ((FEATURES_TABLE, FEATURES_SNAPSHOT), (LABELS_TABLE, LABELS_SNAPSHOT)):
                 if table in version.tags and snapshot in version.tags:
@@ -117,22 +142,26 @@ def _of_versions(platform: Platform) -> dict[str, set[int]]:
     return found
 
 
-def _tend(platform: Platform, name: str, now: datetime, budget: _Budget, kept: set[int], *, dry_run: bool) -> Tended:
-    """Expiry first: it is cheap, and what it deletes need not be looked at afterwards."""
-    lake = platform.lake
-    found = Tended(name)
+def _tend(
+    platform: Platform, name: str, now: datetime, budget: _Budget, kept: set[int], compaction: _Compaction | None
+) -> Tended:
+    """Without a compaction it is a dry run. Expiry first: it is cheap, and what it deletes need not be looked at
+    afterwards.
+    """
+    lake, found = platform.lake, Tended(name)
     try:
-        old = snapshots.older_than(lake.table(name), now - timedelta(days=platform.settings.snapshot_days), kept)
-        files = len(snapshots.unreachable(lake.table(name), old)) if dry_run else snapshots.expire(lake, name, old)
-        days = maintenance.scattered(lake, name)
-        found = replace(found, expired=len(old), files=files, compacted=len(days) if dry_run else 0)
-        for ds in [] if dry_run else days:
-            if budget.spent:
-                return replace(found, left="the time was spent before all of its days were compacted")
-            with spark_failures(f"compacting {name} of {ds}", "the day stays as it is; look at the Spark server's log"):
-                found = replace(found, compacted=found.compacted + maintenance.compact(lake, platform.spark, name, ds))
-        found = replace(found, stray=maintenance.sweep(lake, name, now - STRAY_AFTER, dry_run=dry_run))
-        if not dry_run:
+        with available():
+            old = snapshots.older_than(lake.table(name), now - timedelta(days=platform.settings.snapshot_days), kept)
+            if compaction is None:
+                files, days = len(snapshots.unreachable(lake.table(name), old)), maintenance.scattered(lake, name)
+                stray = maintenance.sweep(lake, name, now - STRAY_AFTER, dry_run=True)
+                return Tended(name, len(old), files, len(days), stray)
+            found = replace(found, expired=len(old), files=snapshots.expire(lake, name, old))
+            for ds in maintenance.scattered(lake, name):
+                if budget.spent:
+                    return replace(found, left="the time was spent before all of its days were compacted")
+                found = replace(found, compacted=found.compacted + compaction(name, ds))
+            found = replace(found, stray=maintenance.sweep(lake, name, now - STRAY_AFTER))
             maintenance.mark_maintained(lake, name, now)
     except (MlopsError, OSError) as error:
         if getattr(error, "transient", False):

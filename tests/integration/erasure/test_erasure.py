@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,26 @@ import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyiceberg.manifest import ManifestEntry, ManifestFile
+from pyiceberg.table import Table
 
-from include.mlops.errors import MlopsError, NotReproducible, SpecError
+from include.mlops.errors import MlopsError, NotReproducible, ServiceUnavailable, SpecError
 from include.mlops.lake import snapshots
+from include.mlops.lake.lake import Lake
 from include.mlops.learner.profile import from_parquet
 from include.mlops.settings import Settings
+from include.mlops.spec.finding import Finding
+from include.mlops.spec.load import Specs
 from include.mlops.steps.erasure import erase as erasing
 from include.mlops.steps.erasure.erase import Erased, erase
 from include.mlops.steps.erasure.plan import plan
 from include.mlops.steps.history.version_story import version_story
 from include.mlops.steps.inputs.dependents import stale_everywhere
+from include.mlops.steps.platform import Platform
 from include.mlops.steps.training.reproduce import reproduce
 from tests.aws import aws, bucket
-from tests.integration.erasure.conftest import KEYS, LONE, PERSON, make_world
-from tests.integration.scoring.world import A_DAY, DAYS, FLIGHTS, OUTCOMES, World, day, days
+from tests.integration.erasure.conftest import KEYS, LONE, PERSON, make_world, with_person
+from tests.integration.scoring.world import A_DAY, DAYS, FLIGHTS, OUTCOMES, World, day, days, flights
 
 pytestmark = pytest.mark.slow
 QUARANTINE = f"quarantine.{FLIGHTS.name}"
@@ -141,6 +149,28 @@ def test_what_the_registry_kept_of_it_goes_too(world: World) -> None:
     world.monitor(17)
 
 
+def test_so_does_what_it_kept_for_a_model_whose_specification_was_removed(world: World) -> None:
+    version = world.platform.registry.version(world.model.name, 1)
+    page = world.platform.settings.reports / f"drift/{world.model.name}" / f"{day(16)}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(PERSON)
+    left = replace(world, platform=Platform(world.platform.settings, Specs({"flights": FLIGHTS}, {})))
+
+    done = _erase(left)
+
+    assert done.versions == (f"{world.model.name} v1",)
+    kept = from_parquet(left.platform.registry.artifact(version, "reference.parquet"))
+    assert PERSON not in kept["carrier"].to_pylist()
+    assert not page.exists()
+
+
+def test_it_is_refused_while_a_specification_is_broken(world: World) -> None:
+    broken = Finding(Path("specs/models/late.yaml"), 3, "label", "expected an expression")
+    left = Platform(world.platform.settings, Specs({"flights": FLIGHTS}, {}, (broken,)))
+    with pytest.raises(SpecError, match=r"mend or remove these first .*\nspecs/models/late.yaml:3: label: expected"):
+        plan(left, FLIGHTS, KEYS)
+
+
 def test_a_version_that_was_not_trained_on_it_is_reproduced_as_ever(world: World) -> None:
     tag = world.platform.registry.version(world.model.name, 1).tag("mlops.data_tag")
     before = world.platform.lake.snapshot_of(FLIGHTS.table, tag)
@@ -188,6 +218,36 @@ def test_tags_go_on_sharing_their_files(world: World) -> None:
     assert len(files) == DAYS + 1, "one a day, and two of the day that was published again"
     assert set(table.refs()) >= {"main", "another_0", "another_1", "another_2"}
     assert {one.snapshot_id for one in table.snapshots()} == snapshots.pinned(table)
+
+
+def test_a_staged_snapshot_that_is_published_meanwhile_can_be_read_and_is_erased_the_next_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, table = world.platform.lake, world.platform.lake.table(FLIGHTS.table)
+    current = table.current_snapshot()
+    assert current
+    rows = with_person(flights(day(21), wind=[5.0] * A_DAY), day(21)).select(lake.columns(FLIGHTS.table))
+    table.manage_snapshots().create_branch(current.snapshot_id, "staged").commit()
+    table.overwrite(rows, f"ds = '{day(21)}'", branch="staged")
+    staged = table.refresh().refs()["staged"].snapshot_id
+    table.manage_snapshots().remove_branch("staged").commit()
+    forget = snapshots.forget
+
+    def after_a_publish(lake: Lake, name: str, ids: Collection[int]) -> None:
+        if name == FLIGHTS.table and staged in ids:
+            lake.show(name, staged)
+        forget(lake, name, ids)
+
+    monkeypatch.setattr(snapshots, "forget", after_a_publish)
+    with pytest.raises(ServiceUnavailable, match=f"were written to {FLIGHTS.table} meanwhile"):
+        _erase(world)
+    assert set(_all(world, FLIGHTS.table).filter(pc.field("ds") == day(21))["wind"].to_pylist()) == {5.0}
+
+    monkeypatch.undo()
+    _erase(world)
+
+    assert PERSON not in _all(world, FLIGHTS.table)["carrier"].to_pylist()
+    assert not list((world.platform.settings.state / "lake").rglob("erasure-*"))
 
 
 POINTS: dict[str, tuple[Any, str]] = {
@@ -251,6 +311,23 @@ def test_a_plan_changes_nothing_and_names_what_lies_elsewhere(world: World) -> N
     assert {name: world.platform.lake.snapshot(name) for name in before} == before
     assert any("flights/{ds}.csv" in line for line in planned.elsewhere)
     assert world.platform.ledger.erasures.all() == []
+
+
+def test_a_plan_reads_a_manifest_once_and_again_for_each_tag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        world.platform.lake.tag(FLIGHTS.table, f"another_{number}")
+    table, reads = world.platform.lake.table(FLIGHTS.table), Counter[str]()
+    whole = snapshots.entries_of
+
+    def counted(table: Table, manifest: ManifestFile, **options: bool) -> list[ManifestEntry]:
+        reads[manifest.manifest_path] += 1
+        return whole(table, manifest, **options)
+
+    monkeypatch.setattr(snapshots, "entries_of", counted)
+    plan(world.platform, FLIGHTS, KEYS)
+
+    assert reads
+    assert max(reads.values()) <= 1 + len(table.refs())
 
 
 def test_keys_that_are_none_are_refused(world: World) -> None:

@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import boto3
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
-from include.mlops.errors import MlopsError
+from include.mlops.errors import MlopsError, ServiceUnavailable
 from include.mlops.lake import snapshots
 from include.mlops.lake.checkpoints import StoredCheckpoints
+from include.mlops.lake.maintenance import MANY, compact, maintained_at
+from include.mlops.local.ports import free_port
 from include.mlops.settings import Settings
 from include.mlops.steps.inputs.dependents import stale_everywhere
 from include.mlops.steps.maintenance import maintain
@@ -188,6 +193,65 @@ def test_a_day_of_many_files_becomes_one_and_stays_what_it_is(spark_world: World
     assert stale_everywhere(world.platform, world.model.name, days(16, 18)) == []
     assert reproduce(world.platform, world.model.name, 1).version == 1
     assert maintain(world.platform, LATER).tables[0].compacted == 0
+
+
+def test_spark_that_does_not_answer_leaves_days_scattered_and_holds_up_nothing_else(
+    settings_of: Callable[..., Settings],
+) -> None:
+    world = small_world(settings_of(spark_remote=f"sc://127.0.0.1:{free_port()}"))
+    table = world.platform.lake.table(TABLE)
+    for _ in range(MANY):
+        table.refresh().append(flights(day(16), 20).select(world.platform.lake.columns(TABLE)))
+    stray = Path(table.location().removeprefix("file://")) / "data" / "stray.parquet"
+    stray.write_bytes(b"left by a task that was killed")
+    long_ago = time.time() - 4 * 86400
+    os.utime(stray, (long_ago, long_ago))
+
+    done = maintain(world.platform)
+
+    assert [(one.table, one.compacted, one.stray, one.left) for one in done.tables] == [
+        (TABLE, 0, 1, ""),
+        (OUTCOMES.table, 0, 0, ""),
+    ]
+    assert "expected a Spark Connect server" in done.uncompacted
+    assert maintained_at(world.platform.lake.table(TABLE))
+    assert done.waiting == ()
+
+
+def test_a_bucket_that_is_too_busy_is_worth_another_try(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        raise OSError("When reading information for key 'a' in bucket 'lake': AWS Error SLOW_DOWN during HeadObject")
+
+    monkeypatch.setattr(snapshots, "expire", busy)
+
+    with pytest.raises(ServiceUnavailable, match="S3 did not take or give a file"):
+        maintain(world.platform, LATER)
+
+
+REFUSED = "(org.apache.spark.sql.AnalysisException) No such column: ds; JVM stacktrace:"
+OVERTAKEN = {
+    "(org.apache.iceberg.exceptions.ValidationException) Missing required files to delete": True,
+    "(java.lang.RuntimeException) Cannot commit because of a ValidationException or CommitFailedException": True,
+    f"{REFUSED} at org.apache.iceberg.exceptions.ValidationException.check": False,
+    f"{REFUSED} at com.example.Conflicts.resolve": False,
+    "(java.io.IOException) Cannot commit: conflict of leases on the file system": False,
+}
+
+
+@pytest.mark.parametrize("text", OVERTAKEN)
+def test_a_day_is_passed_over_for_a_rivals_sake_alone(world: World, text: str) -> None:
+    class Refusing:
+        def sql(self, _: str) -> None:
+            raise PySparkException(text)
+
+    def compacted() -> bool:
+        return compact(world.platform.lake, cast("SparkSession", Refusing()), TABLE, day(5))
+
+    if OVERTAKEN[text]:
+        assert not compacted()
+    else:
+        with pytest.raises(PySparkException):
+            compacted()
 
 
 def test_the_same_on_s3(settings_of: Callable[..., Settings]) -> None:

@@ -40,7 +40,12 @@ def forget_reports(platform: Platform, keys: Mapping[str, str], days: Mapping[st
         _delete_pages(platform, f"validation/{group.name}", touched)
         if touched:
             platform.ledger.publications.forget_examples(group.table, touched, keys.values())
-    for model in platform.specs.models.values():
+    every = {ds for some in days.values() for ds in some}
+    for folder in (platform.settings.reports / "drift").glob("*"):
+        model = platform.specs.models.get(folder.name)
+        if model is None:  # nobody knows any more what it read
+            _delete_pages(platform, f"drift/{folder.name}", every)
+            continue
         features = platform.specs.groups.get(model.features.group)
         touched = set(days.get(model.predictions, ())) | set(days.get(features.table, ()) if features else ())
         _delete_pages(platform, f"drift/{model.name}", touched)

@@ -60,8 +60,12 @@ class Planned:
 def plan(platform: Platform, group: FeatureGroup, keys: Mapping[str, str]) -> Planned:
     """Changes nothing; reads every file that could hold such a row.
 
-    Raises SpecError where `keys` are not among the group's, MlopsError where a value is of another type.
+    Raises SpecError where `keys` are not among the group's or a specification is broken, MlopsError where a value is of
+    another type.
     """
+    if broken := platform.specs.findings:
+        why = "an erasure would pass over what a broken specification describes; mend or remove these first, in"
+        raise SpecError([f"{why} {platform.settings.specs}:", *map(str, broken)])
     if strange := [column for column in keys if column not in group.keys]:
         raise SpecError([allowed("key", strange[0], group.keys)])
     if not keys:
@@ -102,12 +106,13 @@ def trained_on(version: Version, tables: Mapping[str, Mapping[str, Mapping[date,
 
 
 def _versions(platform: Platform, tables: Mapping[str, Held]) -> list[Changed]:
+    """Of all registered models: one whose specification was removed keeps its versions."""
     tags = {name: one.tags for name, one in tables.items() if one.tags}
     if not tags:
         return []
     return [
         Changed(model, version.number, rows)
-        for model in platform.specs.models
+        for model in platform.registry.models()
         for version in platform.registry.versions(model)
         if (rows := trained_on(version, tags))
     ]
