@@ -13,9 +13,10 @@ from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Select, and_, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from include.mlops.ledger.examples import without_key
 from include.mlops.ledger.outbox import add, as_message, due, free, messages
 from include.mlops.ledger.store import Store
 from include.mlops.ledger.tables import incidents, outbox
@@ -151,6 +152,24 @@ class Incidents:
         with self._store.begin() as connection:
             again = update(outbox).where(chosen).values(status="waiting", attempts=0, not_before=at)
             return connection.execute(again).rowcount
+
+    def forget_key(self, subjects: Collection[str], values: Collection[str]) -> int:
+        """Take the values of an erased key out of what was told of those subjects, and of DAGs named after them.
+
+        Returns of how many messages.
+        """
+        subject = outbox.c.subject
+        of_dags = [
+            or_(subject.endswith(f"_{name}", autoescape=True), subject.contains(f"_{name}.", autoescape=True))
+            for name in subjects
+        ]
+        query = select(outbox.c.id, outbox.c.body).where(or_(subject.in_(subjects), *of_dags))
+        with self._store.begin() as connection:
+            found = {row.id: (row.body, without_key(row.body, values)) for row in connection.execute(query).all()}
+            changed = {number: now for number, (before, now) in found.items() if now != before}
+            for number, body in changed.items():
+                connection.execute(update(outbox).where(outbox.c.id == number).values(body=body))
+        return len(changed)
 
     def _give_up(self, message: Message, status: Status, error: str, not_before: datetime) -> None:
         with self._store.begin() as connection:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from include.mlops.ledger.examples import EXAMPLES, without_examples
 from include.mlops.ledger.store import Store, now
 from include.mlops.ledger.tables import meanings, publications, validations
 from include.mlops.spec.interval import Interval
@@ -50,8 +51,6 @@ class Validation:
     observed: str
 
 
-_EXAMPLES = ", such as "
-"""Before the values that did not meet an expectation."""
 Replaced = Callable[[Publication, Publication], bool]
 RECORD_LOCK = 7_265_003  # any number that no other application of that Postgres database locks
 _COLUMNS = [publications.c[name] for name in Publication.__dataclass_fields__]
@@ -171,21 +170,19 @@ class Publications:
             with self._store.begin() as connection:
                 connection.execute(insert(validations), values)
 
-    def forget_examples(self, dataset: str, days: Collection[date], values: Collection[str]) -> int:
-        """Take the examples out of what those days' expectations observed, where they hold one of `values`.
+    def days_with_examples(self, dataset: str, values: Collection[str]) -> set[date]:
+        """Days, published or refused, whose results show one of `values` as an example."""
+        with self._store.read() as connection:
+            return {ds for _, ds, _ in _with_examples(connection, dataset, values)}
+
+    def forget_examples(self, dataset: str, values: Collection[str]) -> int:
+        """Take the examples out of what expectations observed on any day, where they hold one of `values`.
 
         Returns how many results that were.
         """
-        query = select(validations.c.id, validations.c.observed).where(
-            validations.c.dataset == dataset, validations.c.ds.in_(days), validations.c.observed.contains(_EXAMPLES)
-        )
         with self._store.begin() as connection:
-            found = {
-                row.id: row.observed.partition(_EXAMPLES)[0]
-                for row in connection.execute(query).all()
-                if any(value in row.observed.partition(_EXAMPLES)[2] for value in values)
-            }
-            for number, observed in found.items():
+            found = list(_with_examples(connection, dataset, values))
+            for number, _, observed in found:
                 connection.execute(update(validations).where(validations.c.id == number).values(observed=observed))
         return len(found)
 
@@ -197,3 +194,13 @@ class Publications:
         )
         with self._store.read() as connection:
             return [Validation(**row) for row in connection.execute(query).mappings()]
+
+
+def _with_examples(connection: Connection, dataset: str, values: Collection[str]) -> Iterator[tuple[int, date, str]]:
+    """(id, day, what is left of the text) of the results that show one of `values`."""
+    query = select(validations.c.id, validations.c.ds, validations.c.observed).where(
+        validations.c.dataset == dataset, validations.c.observed.contains(EXAMPLES)
+    )
+    for number, ds, observed in connection.execute(query).all():
+        if (left := without_examples(observed, values)) != observed:
+            yield number, ds, left

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from include.mlops.errors import MlopsError, NotReproducible, ServiceUnavailable
 from include.mlops.lake import snapshots
 from include.mlops.lake.lake import Lake
 from include.mlops.learner.profile import from_parquet
+from include.mlops.ledger.publications import Publications, Validation
+from include.mlops.policy.alerting import Alert
 from include.mlops.settings import Settings
 from include.mlops.spec.finding import Finding
 from include.mlops.spec.load import Specs
@@ -167,7 +170,9 @@ def test_so_does_what_it_kept_for_a_model_whose_specification_was_removed(world:
 def test_it_is_refused_while_a_specification_is_broken(world: World) -> None:
     broken = Finding(Path("specs/models/late.yaml"), 3, "label", "expected an expression")
     left = Platform(world.platform.settings, Specs({"flights": FLIGHTS}, {}, (broken,)))
-    with pytest.raises(SpecError, match=r"mend or remove these first .*\nspecs/models/late.yaml:3: label: expected"):
+    with pytest.raises(
+        SpecError, match=r"mend or remove these first, in .*\nspecs/models/late.yaml:3: label: expected"
+    ):
         plan(left, FLIGHTS, KEYS)
 
 
@@ -250,6 +255,29 @@ def test_a_staged_snapshot_that_is_published_meanwhile_can_be_read_and_is_erased
     assert not list((world.platform.settings.state / "lake").rglob("erasure-*"))
 
 
+def test_examples_of_a_day_that_was_refused_go_with_its_page_and_its_alert(world: World) -> None:
+    ledger, refused = world.platform.ledger, day(DAYS) + timedelta(days=1)
+    observed = f"1 of {A_DAY} rows otherwise, such as {PERSON}"
+    result = Validation(FLIGHTS.table, refused, "run", "expect_it", "carrier", "critical", False, observed)
+    ledger.publications.record_validations([result])
+    page, other = (world.platform.settings.reports / f"validation/flights/{ds}.html" for ds in (refused, day(3)))
+    page.parent.mkdir(parents=True)
+    page.write_text(PERSON)
+    other.write_text("nothing")
+    alert = Alert(
+        "failed", "ingest_flights", refused, "critical", "ingest_flights failed", f"expected it, found {observed}"
+    )
+    ledger.incidents.record(alert, "#data", datetime.now(UTC))
+
+    _erase(world)
+
+    assert [one.observed for one in ledger.publications.validations(FLIGHTS.table, refused)] == [
+        f"1 of {A_DAY} rows otherwise"
+    ]
+    assert PERSON not in str(ledger.incidents.list_outbox())
+    assert (page.exists(), other.exists()) == (False, False), "rows of the other day were erased"
+
+
 POINTS: dict[str, tuple[Any, str]] = {
     "before anything": (erasing.erasing, "erase"),
     "before a tag is moved": (erasing.erasing._Erasing, "move_tag"),
@@ -258,6 +286,8 @@ POINTS: dict[str, tuple[Any, str]] = {
     "before snapshots are forgotten": (snapshots, "forget"),
     "before the ledger knows": (erasing, "publish_without"),
     "before artifacts": (erasing, "erase_from_artifacts"),
+    "before pages and examples": (erasing, "forget_shown"),
+    "between pages and examples": (Publications, "forget_examples"),
     "before the audit log": (erasing, "_decide"),
 }
 

@@ -33,13 +33,28 @@ def erase_from_artifacts(platform: Platform, keys: Mapping[str, str], versions: 
         forget_model(platform.settings.warehouse, model)
 
 
-def forget_reports(platform: Platform, keys: Mapping[str, str], days: Mapping[str, Collection[date]]) -> None:
-    """Delete the pages about those days, which may show values, and the values that expectations observed."""
-    for group in platform.specs.groups.values():
-        touched = set(days.get(group.table, ())) | set(days.get(f"quarantine.{group.name}", ()))
-        _delete_pages(platform, f"validation/{group.name}", touched)
-        if touched:
-            platform.ledger.publications.forget_examples(group.table, touched, keys.values())
+def forget_shown(
+    platform: Platform, keys: Mapping[str, str], days: Mapping[str, Collection[date]], tables: Collection[str]
+) -> None:
+    """Take out what was shown of rows: pages about `days`, examples that expectations observed on any day, refused ones
+    included, and in messages. `tables`: all that could hold the key.
+    """
+    record, values = platform.ledger.publications, list(keys.values())
+    groups = _groups(platform, keys, tables)
+    for group, datasets in groups.items():
+        touched = {ds for name in (f"quarantine.{group}", *datasets) for ds in days.get(name, ())}
+        # Pages first: without the examples nobody knows any more which days they were of.
+        shown = {ds for name in datasets for ds in record.days_with_examples(name, values)}
+        _delete_pages(platform, f"validation/{group}", touched | shown)
+        for name in datasets:
+            record.forget_examples(name, values)
+    _delete_drift_pages(platform, days)
+    readers = [one.name for one in platform.specs.models.values() if {one.features.group, one.label.group} & {*groups}]
+    scored = [name.partition(".")[2] for name in tables if name.startswith("predictions.")]
+    platform.ledger.incidents.forget_key({*groups, *readers, *scored}, values)
+
+
+def _delete_drift_pages(platform: Platform, days: Mapping[str, Collection[date]]) -> None:
     every = {ds for some in days.values() for ds in some}
     for folder in (platform.settings.reports / "drift").glob("*"):
         model = platform.specs.models.get(folder.name)
@@ -49,6 +64,23 @@ def forget_reports(platform: Platform, keys: Mapping[str, str], days: Mapping[st
         features = platform.specs.groups.get(model.features.group)
         touched = set(days.get(model.predictions, ())) | set(days.get(features.table, ()) if features else ())
         _delete_pages(platform, f"drift/{model.name}", touched)
+
+
+def _groups(platform: Platform, keys: Mapping[str, str], tables: Collection[str]) -> dict[str, set[str]]:
+    """{group: its datasets} of those that could show the key: by their tables, older versions included, and by their
+    specifications, for a group whose days were all refused has no table.
+    """
+    found: dict[str, set[str]] = {}
+    for name in tables:
+        space, _, rest = name.partition(".")
+        if space == "features":
+            found.setdefault(rest.rpartition("_v")[0], set()).add(name)
+        elif space == "quarantine":
+            found.setdefault(rest, set())
+    for group in platform.specs.groups.values():
+        if set(keys) <= {*group.publishes, *group.source.columns} or group.name in found:
+            found.setdefault(group.name, set()).add(group.table)
+    return found
 
 
 def _delete_pages(platform: Platform, folder: str, days: Collection[date]) -> None:

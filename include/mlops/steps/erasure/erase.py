@@ -17,7 +17,7 @@ from include.mlops.lake import erasing
 from include.mlops.ledger.erasures import Erasure
 from include.mlops.ledger.releases import Decision
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.steps.erasure.artifacts import erase_from_artifacts, forget_reports
+from include.mlops.steps.erasure.artifacts import erase_from_artifacts, forget_shown
 from include.mlops.steps.erasure.plan import Planned, matches
 from include.mlops.steps.erasure.published import publish_without
 from include.mlops.steps.platform import Platform
@@ -54,7 +54,7 @@ def erase(
         version = platform.registry.version(told["model"], told["version"])
         platform.registry.tag(version, "mlops.erasures", _numbers(platform, told["model"], told["version"]))
     erase_from_artifacts(platform, keys, record.versions)
-    forget_reports(platform, keys, {name: _days(told) for name, told in record.tables.items()})
+    forget_shown(platform, keys, {name: _days(told) for name, told in record.tables.items()}, wanted)
     if again := [name for name, match in wanted.items() if erasing.held(platform.lake, name, match)]:
         raise ServiceUnavailable(
             f"erasure no. {number}: rows of that key were written to {', '.join(again)} meanwhile; pause what writes "

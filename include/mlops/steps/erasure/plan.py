@@ -130,7 +130,8 @@ def _elsewhere(platform: Platform, group: FeatureGroup, tables: Mapping[str, Hel
         "row, and stay; train again to have a model that never saw it"
     )
     copies = (
-        "copies that others took of the lake, backups, versions that a bucket keeps of deleted objects, servers' logs"
+        "copies that others took of the lake, backups, versions that a bucket keeps of deleted objects, servers' logs, "
+        "messages that went to Slack, what Airflow keeps of its tasks"
     )
     return [*sources, *exports, learnt, copies]
 
