@@ -229,7 +229,7 @@ def test_no_secret_is_in_what_a_job_is_asked_with(emr: Emr) -> None:
     emr.task("ingest", _answers({"result": {}}))
     (job,) = emr.jobs
     order = _order(job)
-    asked = json.dumps([job.job_driver, job.configuration_overrides, json.loads(read_whole(order))])
+    asked = json.dumps([job.job_driver, job.configuration_overrides, json.loads(read_whole(order).to_pybytes())])
     assert "flight_outcomes" in asked
     assert password
     assert password not in asked

@@ -27,6 +27,7 @@ _UNANSWERED = (
     "terminating connection",
     "An I/O error occurred while sending to the backend",
     "the database system is",  # starting up, shutting down, in recovery
+    "iceberg.jdbc.UncheckedSQLException",  # a connection of the catalog's pool that was cut
     "Connection refused",
     "Unable to execute HTTP request",
     "Status Code: 503",
