@@ -36,7 +36,8 @@ _UNANSWERED = (
 )
 """The catalog's database or S3 did not answer Spark."""
 _FULL = "No space left on device"
-_LOST_SESSION = "INVALID_HANDLE."  # the server was started again, and knows neither this session nor its operation
+_LOST_SESSION = ("INVALID_HANDLE.", "NO_ACTIVE_SESSION")
+"""The server was started again and knows neither this session nor its operation, or the client found that out."""
 
 
 @contextmanager
@@ -63,6 +64,8 @@ def spark_failures(doing: str, remedy: str) -> Iterator[None]:
 def _lost(error: Exception) -> bool:
     if any(words in str(error) for words in _DIED):
         return True
+    if isinstance(error, PySparkException) and (error.getCondition() or "").startswith(_LOST_SESSION):
+        return True
     if isinstance(error, SparkConnectGrpcException):
-        return error.getGrpcStatusCode() in _GONE or (error.getCondition() or "").startswith(_LOST_SESSION)
+        return error.getGrpcStatusCode() in _GONE
     return isinstance(error, grpc.RpcError)

@@ -36,7 +36,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType
 
 def slowly(slot):
-    time.sleep(0.5)
+    time.sleep(0.25)
     return slot
 
 def transform(rows, reads):
@@ -132,18 +132,43 @@ def test_a_worker_that_is_killed_while_days_are_ingested_is_replaced(server: Ser
     assert _values(bundle, 5) == [row["value"] for row in readings(march(5))]
 
 
-@pytest.mark.parametrize("point", [Point(f"{INGEST}:stage"), Point(f"{STAGING}:_picked")], ids=str)
-def test_the_server_is_killed_while_a_day_is_ingested(server: Server, point: Point) -> None:
-    """It is told as what can be tried again; the next try, a process as always, leaves a clean run's day."""
+@pytest.fixture
+def lonely(server: Server) -> Iterator[Bundle]:
+    """Its session's server may die."""
     session = connect(server.settings)
-    bundle = Bundle(server.settings, session)
-    bundle.write_readings(SLOW)
-    bundle.land(bundle.readings, march(4), readings(march(4)))
+    made = Bundle(server.settings, session)
+    made.write_readings(SLOW)
+    made.land(made.readings, march(4), readings(march(4)))
+    yield made
+    session.release_session_on_close = False  # type: ignore[attr-defined] # there is nobody to release it
+    session.stop()
+
+
+@pytest.mark.parametrize("point", [Point(f"{INGEST}:stage"), Point(f"{STAGING}:_picked")], ids=str)
+def test_the_server_is_killed_while_a_day_is_ingested(server: Server, lonely: Bundle, point: Point) -> None:
+    """It is told as what can be tried again; the next try, a process as always, leaves a clean run's day."""
     after = 0.7 if "stage" in point.function else 0.0
     lost = pytest.raises(ServiceUnavailable, match="Spark was lost")
     with _soon(server.kill, after) as killing, point.happens(killing), lost:
-        bundle.run(bundle.readings, march(4))
+        lonely.run(lonely.readings, march(4))
     server.start()
+    _is_made_good(server, lonely)
+
+
+def test_the_server_is_started_again_while_a_day_is_ingested(server: Server, lonely: Bundle) -> None:
+    def started_again() -> None:
+        server.kill()
+        server.start()
+
+    with (
+        Point(f"{INGEST}:transformed").happens(started_again),
+        pytest.raises(ServiceUnavailable, match="Spark was lost"),
+    ):
+        lonely.run(lonely.readings, march(4))
+    _is_made_good(server, lonely)
+
+
+def _is_made_good(server: Server, bundle: Bundle) -> None:
     assert bundle.published(bundle.readings, march(4)) == {}
     again = start(None, steps.ingest_days, server.settings, bundle.readings, march(4), march(4), "again")
     again.join(300)
