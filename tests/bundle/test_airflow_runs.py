@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.mlops.errors import NotReady, PartitionsFailed, ServiceUnavailable, WrongTrigger
+from include.mlops.lake.maintenance import maintained_at
 from include.mlops.ledger.publications import Publication
-from include.mlops.settings import ROOT
+from include.mlops.settings import ROOT, Settings
 from tests.bundle.outage import Outage
 from tests.bundle.runs import Run
 
@@ -177,3 +178,26 @@ def test_a_bulk_run_starts_what_lacks_the_days_that_it_published_the_newest_firs
 
 def test_delivering_alerts_succeeds_without_slack(start: Start) -> None:
     assert start("deliver_alerts", None).task("flush").state == "success"
+
+
+def test_a_week_is_tidied_up(
+    start: Start, rooms: Platform, mlflow_server: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_MLFLOW_URL", mlflow_server.mlflow_url)
+    rooms.lake.create("features.ours_v1", {"ds": "date", "value": "double"})
+    run = start("maintain", None)
+
+    assert run.task("tend").state == "success"
+    assert maintained_at(rooms.lake.table("features.ours_v1"))
+    assert run.task("delete_old_reports").state == "success"
+    assert run.ends() == "success"
+
+
+def test_spark_as_jobs_takes_maintenance_too(parse: Callable[[Path], DagBag], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_JOBS", "emr-serverless://00f")
+    monkeypatch.setenv("MLOPS_JOBS_ROLE", "arn:aws:iam::123456789012:role/jobs")
+    monkeypatch.setenv("MLOPS_JOBS_URL", "s3://lake/jobs")
+    monkeypatch.setenv("MLOPS_JOBS_SECRET", "mlops")
+    tasks = parse(ROOT / "dags").dags["maintain"].task_dict
+    assert {name: type(task).__name__ for name, task in tasks.items()}["tend"] == "SparkJob"
+    assert tasks["tend"].step == "maintain"

@@ -24,20 +24,19 @@ def maintain(
 ) -> None:
     """Expire old snapshots, compact days of many small files, delete stray files, old checkpoints and reports."""
     with platform() as rooms:
+        from include.mlops.steps.maintenance import delete_old_reports
         from include.mlops.steps.maintenance import maintain as step
 
         done = step(rooms, dry_run=dry_run)
+        reports = delete_old_reports(rooms.settings, dry_run=dry_run)
         for one in done.tables:
             typer.echo(one.line())
-        typer.echo(f"{done.checkpoints} folder(s) of old checkpoints, {done.reports} old report(s)")
+        typer.echo(f"{done.checkpoints} folder(s) of old checkpoints, {reports} old report(s)")
         if done.waiting:
             typer.echo(f"the next run begins with {', '.join(done.waiting)}")
         if dry_run:
             typer.echo("nothing was changed")
-        if done.uncompacted:
-            typer.echo(f"days of many files stayed as they are: {done.uncompacted}")
-        if done.uncompacted or any(one.failed for one in done.tables):
-            raise typer.Exit(1)
+        done.require_done()
 
 
 def erase(

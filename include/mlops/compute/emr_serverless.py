@@ -179,13 +179,18 @@ def write_answer(order: str, answer: dict[str, Any]) -> None:
 
 
 def read_answer(order: str) -> dict[str, Any] | None:
-    """None where the job ended without one. Raises ServiceUnavailable where the store does not answer."""
+    """None where the job ended without one. Raises ServiceUnavailable where the store does not answer, SettingsError
+    where it refuses.
+    """
     try:
         found: dict[str, Any] | None = (
             json.loads(read_whole(_answer(order)).to_pybytes()) if size_of(_answer(order)) is not None else None
         )
     except OSError as error:
-        raise ServiceUnavailable(f"expected the job's answer at {_answer(order)}, found: {error}") from error
+        told = f"expected the job's answer at {_answer(order)}, found: {error}"
+        if trouble(error) == "refused":
+            raise SettingsError(f"{told}; let this user read below MLOPS_JOBS_URL") from error
+        raise ServiceUnavailable(told) from error
     return found
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from include.mlops.errors import ExportFailed, ServiceUnavailable
 from include.mlops.settings import Settings
-from include.mlops.stored_files import write_whole
+from include.mlops.stored_files import trouble, write_whole
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,8 @@ def _answering(url: str) -> Iterator[None]:
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError, pa.ArrowInvalid) as error:
         raise ExportFailed(f"expected a file that may be written at {url}, found: {error}; make room for it") from error
     except OSError as error:
+        if trouble(error) == "refused":
+            raise ExportFailed(
+                f"the store of exported files refused us {url}: {error}; let this user write there"
+            ) from error
         raise ServiceUnavailable(f"the store of exported files did not take {url}: {error}") from error

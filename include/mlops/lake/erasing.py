@@ -28,6 +28,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 
 from include.mlops.lake import snapshots
+from include.mlops.lake.catalog import available
 from include.mlops.lake.lake import Lake, commit
 from include.mlops.lake.matching import Match
 
@@ -49,6 +50,7 @@ class Held:
         return bool(self.rows or self.tags or self.elsewhere)
 
 
+@available()
 def held(lake: Lake, name: str, match: Match) -> Held:
     """What there is to erase."""
     table = lake.table(name)
@@ -67,11 +69,13 @@ def held(lake: Lake, name: str, match: Match) -> Held:
     return Held(dict(rows), {ref: dict(days) for ref, days in found.items()}, elsewhere=True)
 
 
+@available()
 def erase(lake: Lake, name: str, match: Match, number: int) -> None:
     """Write every ref without those rows, forget all other snapshots, and delete the files that held them.
 
     Killed anywhere and done again, the table ends the same. `number` is that of the erasure. What other writers staged
-    and did not publish is forgotten too. Raises ServiceUnavailable where other writers kept the table busy.
+    and did not publish is forgotten too. Raises ServiceUnavailable where other writers kept the table busy, or the
+    catalog or the store did not answer, SettingsError where they refused.
     """
     work = _Erasing(lake, name, match, number)
     for ref, pointer in lake.table(name).refs().items():

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, task
 
 from include.mlops.orchestration.defaults import default_args, platform
+from include.mlops.orchestration.spark_task import spark_task
 from include.mlops.spec.load import Specs
 
 log = logging.getLogger(__name__)
@@ -88,21 +89,25 @@ def maintain_dag() -> DAG:
         tags=["operations"],
     ) as dag:
 
-        @task(doc_md="One line in the log for each table; fails where one could not be tended, after all the others.")
-        def tend() -> Any:
-            from include.mlops.errors import MlopsError, ServiceUnavailable
-            from include.mlops.steps.handover import pack
-            from include.mlops.steps.maintenance import maintain
+        @task(doc_md="They lie where Airflow's tasks run. Returns how many there were.")
+        def delete_old_reports() -> int:
+            from include.mlops.settings import load_settings
+            from include.mlops.steps.maintenance import delete_old_reports as step
 
-            done = maintain(platform())
-            if wrong := [one.line() for one in done.tables if one.failed]:
-                raise MlopsError("\n".join([f"{len(wrong)} table(s) could not be tended", *wrong]))
-            if done.uncompacted:
-                raise ServiceUnavailable(f"days of many files stayed as they are: {done.uncompacted}")
-            return pack(done)
+            return step(load_settings())
 
-        tend()
+        delete_old_reports()
+        doc = "One line for each table in the log (of the job, where it is one); fails where one could not be tended."
+        spark_task("tend", "maintain", {}, received=_tended, doc_md=doc)
     return dag
+
+
+def _tended(result: Any) -> Any:
+    from include.mlops.steps.handover import unpack
+    from include.mlops.steps.maintenance import Maintained
+
+    unpack(Maintained, result).require_done()
+    return result
 
 
 class BrokenSpecs(DAG):

@@ -1,4 +1,5 @@
-"""Maintain: old snapshots, days of many small files, stray files, old checkpoints and reports, within a budget of time.
+"""Maintain: old snapshots, days of many small files, stray files and old checkpoints, within a budget of time; and old
+reports, which lie where Airflow's tasks run.
 
 Tables are taken in turn, the one that waited longest first, and the next run goes on where this one stopped. Never
 expires what a tag holds, what a registered version names, or what is younger than `snapshot_days`.
@@ -17,6 +18,7 @@ from include.mlops.errors import MlopsError, ServiceUnavailable
 from include.mlops.lake import maintenance, snapshots
 from include.mlops.lake.catalog import available
 from include.mlops.lake.checkpoints import abandoned, forget_abandoned
+from include.mlops.settings import Settings
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
 from include.mlops.steps.training.training_record import (
@@ -61,10 +63,16 @@ class Maintained:
     tables: tuple[Tended, ...]
     waiting: tuple[str, ...]
     checkpoints: int
-    reports: int
     dry_run: bool = False
     uncompacted: str = ""
     """Why days of many files stayed as they were; the next run tries again."""
+
+    def require_done(self) -> None:
+        """Raises MlopsError where tables are to be mended, ServiceUnavailable where days were not compacted."""
+        if wrong := [one.line() for one in self.tables if one.failed]:
+            raise MlopsError("\n".join([f"{len(wrong)} table(s) could not be tended", *wrong]))
+        if self.uncompacted:
+            raise ServiceUnavailable(f"days of many files stayed as they are: {self.uncompacted}")
 
 
 class _Compaction:
@@ -119,10 +127,10 @@ def maintain(
             break
         done.append(_tend(platform, name, now, budget, kept.get(name, set()), None if dry_run else compaction))
         log.info("%s", done[-1].line())
-    checkpoints, reports = _old_files(platform, now, dry_run=dry_run)
+    checkpoints = _old_checkpoints(platform, now, dry_run=dry_run)
     unfinished = [one.table for one in done if one.left]
     waiting = (*unfinished, *queue[len(done) :])
-    return Maintained(tuple(done), waiting, checkpoints, reports, dry_run, compaction.unanswered)
+    return Maintained(tuple(done), waiting, checkpoints, dry_run, compaction.unanswered)
 
 
 def _in_turn(platform: Platform) -> list[str]:
@@ -170,17 +178,23 @@ def _tend(
     return found
 
 
-def _old_files(platform: Platform, now: datetime, *, dry_run: bool) -> tuple[int, int]:
-    """How many trainings left checkpoints that nobody goes on from, and how many reports were too old."""
+def delete_old_reports(settings: Settings, now: datetime | None = None, *, dry_run: bool = False) -> int:
+    """How many were older than `report_days`. With `dry_run` they stay."""
+    limit = ((now or datetime.now(UTC)) - timedelta(days=settings.report_days)).timestamp()
+    found = [path for path in settings.reports.rglob("*") if _is_old(path, limit)]
+    if not dry_run:
+        for path in found:
+            path.unlink(missing_ok=True)
+    return len(found)
+
+
+def _old_checkpoints(platform: Platform, now: datetime, *, dry_run: bool) -> int:
+    """How many trainings left checkpoints that nobody goes on from."""
     settings = platform.settings
     folders = abandoned(settings.warehouse, now - timedelta(days=settings.snapshot_days))
-    limit = (now - timedelta(days=settings.report_days)).timestamp()
-    reports = [path for path in settings.reports.rglob("*") if _is_old(path, limit)]
     if not dry_run:
         forget_abandoned(settings.warehouse, folders)
-        for path in reports:
-            path.unlink(missing_ok=True)
-    return len(folders), len(reports)
+    return len(folders)
 
 
 def _is_old(path: Path, limit: float) -> bool:

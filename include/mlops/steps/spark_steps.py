@@ -17,6 +17,7 @@ from include.mlops.steps.history.restatement import restate_dependents
 from include.mlops.steps.ingestion.ingest import Ingested, ingest
 from include.mlops.steps.ingestion.publish import publish
 from include.mlops.steps.ingestion.validate import Validated
+from include.mlops.steps.maintenance import maintain
 from include.mlops.steps.platform import Platform
 
 
@@ -55,6 +56,10 @@ def _backfill(platform: Platform, order: Order) -> object:
     return carry_out(platform, unpack(Plan, order.inputs["planned"]["plan"]), order.run_id)
 
 
+def _maintain(platform: Platform, _: Order) -> object:
+    return maintain(platform)
+
+
 def _day(order: Order) -> Interval:
     assert order.ds is not None
     return Interval.day(order.ds)
@@ -65,4 +70,5 @@ STEPS: Mapping[str, Callable[[Platform, Order], object]] = {
     "publish": _publish,
     "restate_dependents": _restate_dependents,
     "backfill": _backfill,
+    "maintain": _maintain,
 }

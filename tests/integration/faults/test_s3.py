@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.mlops.compute.emr_serverless import write_order
+from include.mlops.compute.emr_serverless import read_answer, write_order
 from include.mlops.compute.session import connect
-from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.errors import ExportFailed, ServiceUnavailable, SettingsError
+from include.mlops.exports.files import DayFiles
 from include.mlops.local.ports import free_port
 from include.mlops.local.services import spark_service
 from include.mlops.local.supervisor import Supervisor
@@ -138,6 +139,10 @@ def test_a_bucket_that_lets_us_in_no_more_is_told_in_the_same_way_of_landed_file
         landed(rows)
     with pytest.raises(SettingsError, match=r"s3://lake/backups cannot be used: .*let this user in"):
         Place("s3://lake/backups").points()
+    with pytest.raises(SettingsError, match=r"let this user read below MLOPS_JOBS_URL"):
+        read_answer("s3://lake/jobs/order.json")
+    with pytest.raises(ExportFailed, match=r"refused us s3://lake/out/2013-01-01.parquet.*let this user write there"):
+        DayFiles("parquet", "s3://lake/out/{ds}.parquet").replace(day(1), flights(day(1)), ["carrier", "flight"])
     with pytest.raises(SettingsError, match=r"MLOPS_JOBS_URL.*let this user write there"):
         write_order(Settings.model_construct(jobs_url="s3://lake/jobs"), "order", {})
 

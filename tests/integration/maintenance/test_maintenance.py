@@ -21,8 +21,10 @@ from include.mlops.lake.checkpoints import StoredCheckpoints
 from include.mlops.lake.maintenance import MANY, compact, maintained_at
 from include.mlops.local.ports import free_port
 from include.mlops.settings import Settings
+from include.mlops.steps.handover import unpack
 from include.mlops.steps.inputs.dependents import stale_everywhere
-from include.mlops.steps.maintenance import maintain
+from include.mlops.steps.maintenance import Maintained, delete_old_reports, maintain
+from include.mlops.steps.spark_steps import Order, carry
 from include.mlops.steps.training.reproduce import reproduce
 from include.mlops.steps.training.train import train
 from tests.aws import aws, bucket
@@ -32,6 +34,7 @@ from tests.integration.scoring.world import A_DAY, FLIGHTS, OUTCOMES, V1_AS_OF, 
 pytestmark = pytest.mark.slow
 TABLE = FLIGHTS.table
 LATER = datetime.now(UTC) + timedelta(days=40)
+LATER_STILL = datetime.now(UTC) + timedelta(days=400)
 """When everything that a test makes is older than `snapshot_days`."""
 
 
@@ -163,9 +166,9 @@ def test_old_checkpoints_and_reports_go(world: World) -> None:
     report.write_text("page")
 
     assert (maintain(world.platform).checkpoints, report.exists()) == (0, True)
-    done = maintain(world.platform, datetime.now(UTC) + timedelta(days=400))
+    done = maintain(world.platform, LATER_STILL)
 
-    assert (done.checkpoints, done.reports) == (1, 1)
+    assert (done.checkpoints, delete_old_reports(settings, LATER_STILL)) == (1, 1)
     assert (list(stored.left()), report.exists()) == ([], False)
 
 
@@ -216,6 +219,29 @@ def test_spark_that_does_not_answer_leaves_days_scattered_and_holds_up_nothing_e
     assert "expected a Spark Connect server" in done.uncompacted
     assert maintained_at(world.platform.lake.table(TABLE))
     assert done.waiting == ()
+
+    for _ in range(MANY):
+        table.refresh().append(flights(day(16), 20).select(world.platform.lake.columns(TABLE)))
+    with pytest.raises(ServiceUnavailable, match=f"stayed as they are: compacting {TABLE} of 2013-01-16"):
+        _carried(world).require_done()
+
+
+def test_a_table_that_could_not_be_tended_fails_the_task_at_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _carried(world).require_done()
+
+    def refuses(*_: object) -> None:
+        raise OSError("the disk has a bad block")
+
+    monkeypatch.setattr(snapshots, "expire", refuses)
+    with pytest.raises(MlopsError, match=r"2 table\(s\) could not be tended\n.*bad block"):
+        _carried(world).require_done()
+
+
+def _carried(world: World) -> Maintained:
+    """As the task has it from the process, or the job, that did it."""
+    return unpack(Maintained, carry(world.platform, Order("maintain", "run")))
 
 
 def test_a_bucket_that_is_too_busy_is_worth_another_try(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
