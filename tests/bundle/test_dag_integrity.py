@@ -166,6 +166,7 @@ def test_tasks_that_share_a_resource_share_its_pool(bag: DagBag) -> None:
     assert {name for name, pool in pools.items() if pool == "training"} == {f"retrain_{m}.train" for m in SPECS.models}
     assert {name for name, pool in pools.items() if pool == "spark"} == {
         "bulk.compute",
+        "maintain.tend",
         *(f"ingest_{group}.{task}" for group in SPECS.groups for task in ("ingest", "publish")),
     }
 

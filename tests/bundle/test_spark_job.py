@@ -123,9 +123,9 @@ def emr(
 @pytest.mark.timeout(1200)  # two jobs, each of which starts Spark
 def test_a_partition_is_ingested_and_published_by_jobs(emr: Emr) -> None:
     ingested = emr.task("ingest", emr.carries)
-    assert ingested.state == "success", emr.printed
+    assert ingested.state == "success", "\n".join(emr.printed)
     assert emr.run.task("validate").state == "success"
-    assert emr.task("publish", emr.carries).state == "success", emr.printed
+    assert emr.task("publish", emr.carries).state == "success", "\n".join(emr.printed)
     published = emr.rooms.ledger.publications.over("features.flight_outcomes_v1", Interval.day(DAY))
     assert published[DAY].rows > 800
     assert [asset for asset, _ in emr.run.announced()] == ["flight_outcomes"]

@@ -118,6 +118,6 @@ def test_what_does_not_fit_the_memory_of_a_task_goes_to_spark(
     with caplog.at_level("INFO"):
         tight.score(16)
         world.score(17)
-    told = [record.message for record in caplog.records if record.name.endswith("scoring.score")]
+    told = [record.getMessage() for record in caplog.records if record.name.endswith("scoring.score")]
     assert any("on Spark: 120 rows x 7 columns" in line for line in told)
     assert any("in process: 120 rows x 7 columns" in line for line in told)

@@ -114,15 +114,17 @@ def test_a_place_that_cannot_be_written_is_told_and_not_tried_again(tmp_path: Pa
 
 
 class _Store(BaseHTTPRequestHandler):
-    """As much of S3 as an upload in parts needs; a bucket named `closed` refuses it."""
+    """As much of S3 as an upload in parts needs; a bucket named `closed` refuses it, one named `busy` is busy."""
+
+    refuses: ClassVar[dict[str, int]] = {"closed": 403, "busy": 503}
 
     parts: ClassVar[dict[str, bytes]] = {}
     objects: ClassVar[dict[str, bytes]] = {}
 
     def do_POST(self) -> None:
         path, query = self._asked()
-        if path.startswith("/closed/"):
-            self._answer(403)
+        if status := self.refuses.get(path.split("/")[1]):
+            self._answer(status)
         elif query == "uploads":
             self._answer(200, b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
         else:
@@ -173,7 +175,12 @@ def test_an_object_store_gets_the_same_bytes(tmp_path: Path, store: str, kind: s
 
 
 def test_an_object_store_that_does_not_take_the_file_may_take_it_later(store: str) -> None:
-    with pytest.raises(ServiceUnavailable, match="did not take s3://closed/2013-04-01"):
+    with pytest.raises(ServiceUnavailable, match="did not take s3://busy/2013-04-01"):
+        DayFiles("csv", f"s3://busy/{{ds}}.csv{store}").replace(DAY, ROWS, ["carrier"])
+
+
+def test_an_object_store_that_refuses_the_file_is_told_with_the_remedy(store: str) -> None:
+    with pytest.raises(ExportFailed, match="refused us s3://closed/2013-04-01.*let this user write there"):
         DayFiles("csv", f"s3://closed/{{ds}}.csv{store}").replace(DAY, ROWS, ["carrier"])
 
 

@@ -5,6 +5,7 @@ Prints its stack id once everything runs.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ time.sleep(300)
 
 
 def main(state: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would this
     with (
         StateFolder(state) as folder,
         Supervisor(state / "logs", keep_open=(folder.descriptor,)) as supervisor,

@@ -64,7 +64,7 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
 
     now = datetime.now(UTC)
     point = Point(
-        name=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:4]}",
+        name=f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{uuid.uuid4().hex[:4]}",  # sorts by time
         made_at=now,
         ledger=ledger,
         registry=registry,
