@@ -180,7 +180,7 @@ def test_an_object_store_that_does_not_take_the_file_may_take_it_later(store: st
 
 
 def test_an_object_store_that_refuses_the_file_is_told_with_the_remedy(store: str) -> None:
-    with pytest.raises(ExportFailed, match="refused us s3://closed/2013-04-01.*let this user write there"):
+    with pytest.raises(ExportFailed, match=r"refused us s3://closed/2013-04-01.*let this user write there"):
         DayFiles("csv", f"s3://closed/{{ds}}.csv{store}").replace(DAY, ROWS, ["carrier"])
 
 
