@@ -132,10 +132,10 @@ def test_a_restore_that_fails_leaves_the_ledger_as_it_was(other: Ledger) -> None
 
 def test_a_ledger_that_waits_for_a_restore_keeps_everybody_out_until_it_is_whole(ledger: Ledger, other: Ledger) -> None:
     _publish(ledger)
-    other.await_restore("20130410T000000Z-abcd", HEAD)
-    assert other.restoring() == "20130410T000000Z-abcd"
+    other.await_restore("20130410T000000.123Z", HEAD)
+    assert other.restoring() == "20130410T000000.123Z"
     for act in (other.migrate, other.probe):
-        with pytest.raises(SettingsError, match="restore of 20130410T000000Z-abcd was cut short"):
+        with pytest.raises(SettingsError, match=r"restore of 20130410T000000\.123Z was cut short"):
             act()
     _restore(other, _dumped(ledger))
     other.migrate()

@@ -9,7 +9,6 @@ run.
 from __future__ import annotations
 
 import gzip
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
 
     now = datetime.now(UTC)
     point = Point(
-        name=f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{uuid.uuid4().hex[:4]}",  # sorts by time
+        name=f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z",  # sorts by time
         made_at=now,
         ledger=ledger,
         registry=registry,
