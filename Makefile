@@ -36,7 +36,7 @@ setup-dev: setup $(VENV)/.dev ## Install what developing takes as well
 
 .PHONY: test
 test: check ## Check everything and run all tests
-	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=15
+	$(PY) -m pytest --numprocesses 2 --no-loadscope-reorder --durations=15
 
 .PHONY: cluster-test
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from include.mlops.local.ports import free_port
 from include.mlops.local.services import mlflow_service, spark_service
@@ -15,8 +17,21 @@ from include.mlops.settings import Settings
 from tests.cluster import cluster
 from tests.postgres import postgres_server
 
+LOOP = "tests/integration/loop/"
 ON_CLUSTER = os.environ.get("MLOPS_TEST_TOPOLOGY") == "cluster"
 """Whether the servers that tests share are those of `tests/cluster.py`; else Spark, MLflow, sqlite and files here."""
+
+
+class _ByFile(LoadScopeScheduling):
+    """A file's tests stay in one process, and so do those of the loop, which look at nights that were played once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", maxsplit=1)[0]
+        return LOOP if file.startswith(LOOP) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFile(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")
