@@ -63,7 +63,7 @@ down: ## Stop the containers; volumes and .env stay
 
 .PHONY: bench
 bench: setup ## Compare with peers, at full size (hours on 2 cores; docs/performance.md)
-	for name in parsing scoring training validation bulk night; do $(PY) benchmarks/$$name.py; done
+	for name in parsing partitions scale scoring training validation bulk night; do $(PY) benchmarks/$$name.py; done
 
 .PHONY: check
 check: lint types imports ## Lint, types and who may import whom, without tests
