@@ -26,7 +26,8 @@ from pyiceberg.exceptions import (
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import Timeout
 from sqlalchemy import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings
@@ -35,6 +36,13 @@ from include.mlops.stored_files import trouble
 CATALOG = "lake"
 _PASSING = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException", "ServiceUnavailable")
 _REMEDY = "look at MLOPS_CATALOG_URL and its credentials"
+
+
+def _made_meanwhile(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and "already exists" in str(error.orig)
+
+
+_despite_rivals = Retrying(retry=retry_if_exception(_made_meanwhile), stop=stop_after_attempt(3), reraise=True)
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -60,7 +68,9 @@ def open_catalog(settings: Settings) -> Catalog:
             if database.get_backend_name() == "sqlite" and database.database:
                 Path(database.database).parent.mkdir(parents=True, exist_ok=True)
             # A connection that its database has cut meanwhile is opened anew, instead of failing whoever comes next.
-            return SqlCatalog(CATALOG, **properties, uri=settings.catalog, pool_pre_ping="true")
+            properties |= {"uri": settings.catalog, "pool_pre_ping": "true"}
+            # Opening a new database makes the catalog's two tables; either may meet a rival that makes it just now.
+            return _despite_rivals(SqlCatalog, CATALOG, **properties)
 
 
 def _s3(settings: Settings) -> dict[str, str]:

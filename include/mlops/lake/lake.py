@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, Valida
 from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, In, LessThanOrEqual
 from pyiceberg.table import DataScan, Table
 from pyiceberg.types import StringType
+from sqlalchemy.exc import IntegrityError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from include.mlops.errors import MlopsError, ServiceUnavailable
@@ -66,8 +68,8 @@ class Lake:
     def create(self, name: str, columns: Mapping[str, str], *, staged: bool = False, order: Sequence[str] = ()) -> None:
         """Make the table with one partition a day where it does not exist; `order` sorts the rows of its files."""
         schema = iceberg_schema(columns)
+        self.create_namespace(name)
         with available():
-            self.catalog.create_namespace_if_not_exists(name.partition(".")[0])
             self.catalog.create_table_if_not_exists(
                 name,
                 schema,
@@ -75,6 +77,12 @@ class Lake:
                 sort_order=by_columns(schema, order),
                 properties=STAGED_PROPERTIES if staged else PROPERTIES,
             )
+
+    def create_namespace(self, name: str) -> None:
+        """Make the namespace of the table of that name where it does not exist."""
+        # Where another process makes it at the same moment, only the database of the catalog says so.
+        with available(), suppress(IntegrityError):
+            self.catalog.create_namespace_if_not_exists(name.partition(".")[0])
 
     def columns(self, name: str) -> list[str]:
         return [field.name for field in self.table(name).schema().fields]

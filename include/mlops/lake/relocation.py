@@ -109,8 +109,8 @@ def register(lake: Lake, name: str, metadata: str) -> None:
 
     Raises MlopsError where it names another under that name.
     """
+    lake.create_namespace(name)
     with available():
-        lake.catalog.create_namespace_if_not_exists(name.partition(".")[0])
         if not lake.catalog.table_exists(name):
             lake.catalog.register_table(name, metadata)
         elif (found := lake.catalog.load_table(name).metadata_location) != metadata:

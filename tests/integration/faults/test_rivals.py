@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pytest
 
+from include.mlops.lake.lake import Lake
+from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
 from include.mlops.steps.ingestion.ingest import ingest
 from include.mlops.steps.ingestion.publish import publish
@@ -17,11 +19,40 @@ from tests.integration.faults.steps import Airline
 from tests.integration.ingest.bundle import Bundle, change, day, readings
 from tests.integration.scoring.world import World, days, flights
 from tests.integration.scoring.world import day as january
+from tests.postgres import database_of_its_own
 
 pytestmark = pytest.mark.slow
 
 PUBLISH, RECORD = "include.mlops.lake.drafts:Draft.publish", "include.mlops.ledger.publications:Publications.record"
 STAGING = "include.mlops.lake.staging"
+
+
+@pytest.fixture(params=["sqlite", "Postgres"])
+def empty(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Settings]:
+    """Of a lake to which nothing was ever written: its catalog has no tables of its own yet."""
+    if request.param == "sqlite":
+        yield settings
+        return
+    with database_of_its_own(request.getfixturevalue("postgres")) as url:
+        yield Settings(**{**settings.model_dump(), "catalog_url": url})
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point("sqlalchemy.sql.ddl:SchemaGenerator.visit_table"),
+        Point("pyiceberg.catalog.sql:SqlCatalog.namespace_exists", after=True),
+        Point("pyiceberg.catalog.sql:new_table_metadata"),
+    ],
+    ids=str,
+)
+def test_a_rival_makes_the_first_table_at_the_same_moment(empty: Settings, point: Point) -> None:
+    """As the models of a new installation do on their first night, each its own; here even the same one."""
+    columns = {"key": "string", "ds": "date"}
+    with point.happens(lambda: Lake(empty).create("predictions.late", columns)):
+        Lake(empty).create("predictions.late", columns)
+    Lake(empty).create("predictions.early", columns)
+    assert sorted(Lake(empty).catalog.list_tables("predictions")) == [("predictions", "early"), ("predictions", "late")]
 
 
 def _one_story(world: World, first: int, last: int) -> set[str]:
