@@ -62,6 +62,18 @@ class AirflowApi:
         found = self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}")["state"]
         return found and str(found)
 
+    def failures(self, run: Run) -> dict[str, str]:
+        """The error of each failed task; empty where its log has none, as where it was killed."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
+        failed = self._call("GET", path, params={"state": "failed"})["task_instances"]
+        return {task["task_id"]: self._error(f"{path}/{task['task_id']}/logs/{task['try_number']}") for task in failed}
+
+    def _error(self, path: str) -> str:
+        """The last exception in a log."""
+        lines = self._call("GET", path, params={"full_content": "true"})["content"]
+        errors = [line["error_detail"][0]["exc_value"] for line in lines if line.get("error_detail")]
+        return str(errors[-1]) if errors else ""
+
     def token(self) -> str:
         """What a browser that signed in holds as the cookie `_token`."""
         self.known()

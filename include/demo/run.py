@@ -198,8 +198,9 @@ class Demo:
 
     def _require(self, run: Run) -> None:
         if run.state != "success":
+            failures = [f"\n  {task}: {error}" for task, error in self._airflow.failures(run).items()]
             raise MlopsError(
-                f"{run.dag_id} {run.key or run.run_id} failed: {self._airflow.page(run)}\n"
+                f"{run.dag_id} {run.key or run.run_id} failed: {self._airflow.page(run)}{''.join(failures)}\n"
                 "The alert is in the outbox: python -m include.mlops alerts"
             )
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from include.demo.airflow_api import FINISHED, Run, until
 from include.mlops.spec.interval import Interval
 from tests.browser import signed_in
-from tests.integration.loop.play import FIRST, Played
+from tests.integration.loop.play import FIRST, MODEL, Played
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WEATHER = "airport_weather"
@@ -37,6 +37,15 @@ def test_a_backfill_starts_from_the_form_once_its_plan_was_read_and_approved(pla
     assert state == "success"
     after = played.platform.ledger.publications.over(table, days)
     assert {one.run_id for one in after.values()} == {run.run_id}
+
+
+def test_the_tasks_that_failed_are_named_with_their_errors(played: Played) -> None:
+    """As the demo does when a night of it fails."""
+    run = played.airflow.trigger(f"performance_{MODEL}", key="April")
+    assert until(lambda: (s := played.airflow.state(run)) in FINISHED and s, 120, "the end of the run") == "failed"
+    assert played.airflow.failures(run) == {
+        "measure": "expected a day such as 2013-04-05 in the field Partition Key, found 'April'; trigger again"
+    }
 
 
 def _fill(page: Page, days: Interval) -> None:
