@@ -74,6 +74,11 @@ def partition(context: Context) -> date:
     return day(key, "Partition Key")
 
 
+def day_of(context: Context) -> str | None:
+    """The day of a partitioned run; None in a run that has none."""
+    return str(partition(context)) if context.get("partition_key") else None
+
+
 def day(text: str, field: str) -> date:
     """The day that a field of the trigger form holds. Raises WrongTrigger on any other spelling than 2013-04-05."""
     try:

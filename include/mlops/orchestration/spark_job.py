@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,8 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError, rebuilt
 from include.mlops.orchestration.connections import connected_settings
-from include.mlops.orchestration.defaults import Context
-from include.mlops.orchestration.spark_task import Received, day_of
+from include.mlops.orchestration.defaults import Context, day_of
 from include.mlops.settings import Settings
 from include.mlops.steps.handover import pack
 
@@ -47,7 +46,13 @@ class SparkJob(EmrServerlessStartJobOperator):
     template_fields = ("inputs",)
 
     def __init__(
-        self, *, settings: Settings, step: str, inputs: dict[str, Any], received: Received, **kwargs: Any
+        self,
+        *,
+        settings: Settings,
+        step: str,
+        inputs: dict[str, Any],
+        received: Callable[[Any], Any],
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             application_id=settings.jobs_application,

@@ -7,15 +7,19 @@ from typing import Any
 
 from airflow.sdk import XComArg, get_current_context, task
 
-from include.mlops.orchestration.defaults import Context, partition, platform
+from include.mlops.orchestration.defaults import day_of, platform
 from include.mlops.settings import load_settings
 
 POOL = "spark"
-Received = Callable[[Any], Any]
 
 
 def spark_task(
-    task_id: str, step: str, inputs: dict[str, Any], *, received: Received = lambda result: result, **options: Any
+    task_id: str,
+    step: str,
+    inputs: dict[str, Any],
+    *,
+    received: Callable[[Any], Any] = lambda result: result,
+    **options: Any,
 ) -> XComArg:
     """Its output is the step's result as JSON, once `received` has seen it. `inputs` may hold other tasks' outputs."""
     settings = load_settings()
@@ -35,8 +39,3 @@ def spark_task(
         return received(carry(platform(), Order(step, context["run_id"], day_of(context), inputs)))
 
     return carried(inputs)
-
-
-def day_of(context: Context) -> str | None:
-    """The day of a partitioned run; None in a run that has none."""
-    return str(partition(context)) if context.get("partition_key") else None
