@@ -5,15 +5,17 @@ Every default is the embedded stack on this machine, all of it under one state f
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import socket
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -24,7 +26,11 @@ CONNECTIONS = ("spark", "lake", "mlflow", "ledger", "slack")
 """What an Airflow connection `mlops_<name>` can say instead of variables."""
 _CONNECTIONS = rf"^({'|'.join(CONNECTIONS)})(,({'|'.join(CONNECTIONS)}))*$|^$"
 S3 = ("s3://", "s3a://")
+_DATABASES = ("postgresql+psycopg://", "postgresql://", "sqlite:///")
+_CATALOGS = ("glue://", "https://", "http://")
 _SOURCE_URL = re.compile(r"MLOPS_SOURCE_([A-Z0-9_]+)_URL")
+_NAMED_URL = re.compile(r"(SOURCE|EXPORT)_[A-Z0-9_]+_URL")
+_NO_SETTINGS = {"LOG", "JOB_SECRET", "STACK_ID", "IMAGE_TAG"}  # ours, read elsewhere
 
 
 def names_user(url: str) -> bool:
@@ -73,6 +79,8 @@ class Settings(BaseSettings):
     spark_tls: bool = False  # the Spark server is reached by TLS; GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names a private CA
     spark_master: str = "local[*]"  # what the Spark server that we start computes on; spark://host:port
     spark_memory: str = Field(default="3g", pattern=r"^\d+[kmg]$")  # heap of the local Spark server
+    spark_executor_memory: str = Field(default="2g", pattern=r"^\d+[kmg]$")  # heap of an executor on a cluster
+    spark_properties: str = ""  # a file of more of Spark's own properties for the server that we start
     spark_workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)  # task slots that a training may take
     task_memory: str = Field(
         default="2g", pattern=r"^\d+[kmg]$"
@@ -103,7 +111,7 @@ class Settings(BaseSettings):
         """Whoever reads them next, in a task or a server, stands in another folder."""
         return path.expanduser().absolute()
 
-    @field_validator("landing_url", "export_url", mode="after")
+    @field_validator("landing_url", "export_url", "spark_properties", mode="after")
     @classmethod
     def _absolute_where_local(cls, url: str) -> str:
         return str(cls._absolute(Path(url))) if url and "://" not in url else url
@@ -111,19 +119,29 @@ class Settings(BaseSettings):
     @field_validator("spark_remote", mode="after")
     @classmethod
     def _plain_spark(cls, url: str) -> str:
-        if ";" in url:
+        if ";" in url or not url.startswith("sc://"):
             raise ValueError("expected sc://host:port alone; its token is MLOPS_SPARK_TOKEN, TLS is MLOPS_SPARK_TLS")
+        return url
+
+    @field_validator("catalog_url", "ledger_url", "mlflow_store_url")
+    @classmethod
+    def _database(cls, url: SecretStr, told: ValidationInfo) -> SecretStr:
+        """By the form alone; whether it answers, the doctor asks."""
+        forms = _DATABASES + (_CATALOGS if told.field_name == "catalog_url" else ())
+        if url.get_secret_value() and not url.get_secret_value().startswith(forms):
+            raise ValueError(f"expected an address that begins with {', '.join(forms[:-1])} or {forms[-1]}")
         return url
 
     @field_validator(
         *("spark_remote", "mlflow_url", "mlflow_page_url", "airflow_url", "airflow_api_url"),
-        *("landing_url", "warehouse_url", "export_url", "jobs_url"),
+        *("landing_url", "warehouse_url", "export_url", "jobs_url", "jobs_environment_url", "landed_queue_url"),
+        *("mlflow_artifacts_url", "maven_url", "slack_url"),
     )
     @classmethod
     def _shown(cls, url: str) -> str:
         """Messages show it."""
         if names_user(url):
-            raise ValueError("expected an address without user and password; they have settings of their own")
+            raise ValueError("expected an address without user and password, which messages would show")
         return url
 
     @model_validator(mode="after")
@@ -144,11 +162,15 @@ class Settings(BaseSettings):
             or self.jobs_role.startswith("arn:"),
             "MLOPS_JOBS_URL of the form s3://, as MLOPS_JOBS is set": not self.jobs or self.jobs_url.startswith(S3),
             "MLOPS_JOBS_SECRET, as MLOPS_JOBS is set": not self.jobs or bool(self.jobs_secret),
-            "MLOPS_JOBS, as MLOPS_JOBS_ROLE is set": bool(self.jobs) or not self.jobs_role,
+            "MLOPS_JOBS, as other settings of jobs are set": bool(self.jobs)
+            or not (self.jobs_role or self.jobs_url or self.jobs_secret or self.jobs_environment_url),
             "MLOPS_LANDING_URL of the form s3://, as MLOPS_LANDED_QUEUE_URL is set": (
                 not self.landed_queue_url or self.landing_url.startswith(S3)
             ),
             "MLOPS_MLFLOW_PASSWORD, as MLOPS_MLFLOW_USER is set": not self.mlflow_user or bool(self.mlflow_password),
+            "both or none of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY": (
+                bool(os.environ.get("AWS_ACCESS_KEY_ID")) == bool(os.environ.get("AWS_SECRET_ACCESS_KEY"))
+            ),
         }
         if lacking := [setting for setting, met in wanted.items() if not met]:
             raise ValueError("expected " + "; and ".join(lacking))
@@ -255,10 +277,25 @@ def export_connection(name: str) -> SecretStr:
 
 def load_settings() -> Settings:
     """Read the environment. Raises SettingsError naming each bad variable."""
+    _require_no_misspelt(os.environ)
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError(told_wrong(error)) from None
+
+
+def _require_no_misspelt(names: Iterable[str]) -> None:
+    """A variable that is nearly one of ours was meant to be it; others under our prefix are somebody else's."""
+    ours = {name.upper() for name in Settings.model_fields if name != "source_urls"} | _NO_SETTINGS
+    found = {}
+    for name in (name.removeprefix("MLOPS_") for name in sorted(names) if name.startswith("MLOPS_")):
+        near = [f"{name}_URL"] if f"{name}_URL" in ours else difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
+        if name not in ours and not _NAMED_URL.fullmatch(name) and near:
+            found[name] = near[0]
+    if found:
+        raise SettingsError(
+            "\n".join(f"MLOPS_{name}: no such setting; did you mean MLOPS_{near}?" for name, near in found.items())
+        )
 
 
 def told_wrong(error: ValidationError) -> str:

@@ -56,6 +56,21 @@ def test_a_catalog_by_rest_and_one_in_glue(monkeypatch: pytest.MonkeyPatch) -> N
     assert (found.catalog, found.catalog_kind) == ("glue://123", "glue")
 
 
+def test_options_of_a_database_and_a_port_beside_a_scheme_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = {"conn_type": "generic", "host": "db", "schema": "lake", "extra": {"sslmode": "verify-full"}}
+    found = _settings(
+        monkeypatch,
+        lake=lake,
+        ledger="postgresql://me:secret@db/ledger?sslmode=require",
+        mlflow={"conn_type": "http", "host": "https://mlflow/ml", "port": 8443},
+        spark="generic://:sesame@spark/?use_ssl=false",
+    )
+    assert found.catalog == "postgresql+psycopg://db/lake?sslmode=verify-full"
+    assert found.ledger == "postgresql+psycopg://me:secret@db/ledger?sslmode=require"
+    assert found.mlflow_url == "https://mlflow:8443/ml"
+    assert (found.spark_remote, found.spark_tls) == ("sc://spark:15002", False)
+
+
 def test_without_a_name_in_the_settings_only_slack_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MLOPS_LEDGER", "postgres://me:secret@db/ledger")
     monkeypatch.setenv("AIRFLOW_CONN_MLOPS_SLACK", "slack://:xoxb-1@")
@@ -77,6 +92,9 @@ def test_a_connection_that_is_named_and_not_there_is_no_reason_to_go_on_with_the
     [
         ("ledger", "mysql://me:sesame@db/ledger", "expected the Airflow connection mlops_ledger to be of one of"),
         ("ledger", "postgres://me:sesame@/ledger", "expected a host in the Airflow connection mlops_ledger"),
+        ("mlflow", "postgres://me:sesame@mlflow", "mlops_mlflow to be of one of the types generic, http, https, found"),
+        ("spark", "spark://:sesame@master:7077", "mlops_spark to be of one of the types generic, spark-connect, spark"),
+        ("slack", "http://:sesame@slack", "expected the Airflow connection mlops_slack to be of one of the types"),
         ("mlflow", "http://:@", "expected a host in the Airflow connection mlops_mlflow"),
         ("mlflow", "http://me@mlflow", "expected MLOPS_MLFLOW_PASSWORD, as MLOPS_MLFLOW_USER is set"),
         ("lake", '{"conn_type": "aws", "extra": {}}', "expected MLOPS_WAREHOUSE_URL of the form s3://"),

@@ -91,17 +91,21 @@ def emr(
     from include.mlops.steps.platform import Platform
 
     monkeypatch.setattr(spark_job, "POLL_SECONDS", 1)
-    if request.function is not test_a_partition_is_ingested_and_published_by_jobs:
+    if request.function not in (
+        test_a_partition_is_ingested_and_published_by_jobs,
+        test_what_its_secret_lacks_is_told_by_the_job_before_it_publishes,
+    ):
         monkeypatch.setattr(emr_serverless, "needed_jars", lambda _: ())  # nobody starts Spark
     jobs_stay_submitted(monkeypatch)
     with aws(), database_of_its_own(postgres) as ledger:
         bucket("lake")
+        bucket("landing")
         application = create_application()
         secret = {"MLOPS_LEDGER_URL": ledger}
         boto3.client("secretsmanager").create_secret(Name="mlops", SecretString=json.dumps(secret))
         settings = {
             "STATE": str(tmp_path / "state"),
-            "LANDING_URL": str(tmp_path / "landing"),
+            "LANDING_URL": "s3://landing",
             "LEDGER_URL": ledger,
             "CATALOG_URL": "glue://",
             "WAREHOUSE_URL": "s3://lake/warehouse",
@@ -113,7 +117,8 @@ def emr(
         for name, value in settings.items():
             monkeypatch.setenv(f"MLOPS_{name}", value)
         rooms = Platform()
-        land_outcomes(tmp_path / "landing", DAY)
+        landed = land_outcomes(tmp_path, DAY)
+        boto3.client("s3").upload_file(str(landed), "landing", str(landed.relative_to(tmp_path)))
         run = Run(parse(ROOT / "dags"), INGEST, str(DAY), "manual", None)
         assert run.task("wait").state == "success"
         yield Emr(application, run, rooms, tmp_path / "emr")
@@ -241,6 +246,14 @@ def test_what_a_job_could_not_reach_fails_at_once(emr: Emr, monkeypatch: pytest.
     assert (done.state, type(done.error)) == ("failed", SettingsError)
     assert "expected MLOPS_LEDGER_URL of Postgres, as MLOPS_JOBS is set" in str(done.error)
     assert emr.jobs == []
+
+
+def test_what_its_secret_lacks_is_told_by_the_job_before_it_publishes(emr: Emr) -> None:
+    """With the default, a file of the job's own, the record of what it publishes would be lost."""
+    boto3.client("secretsmanager").put_secret_value(SecretId="mlops", SecretString="{}")
+    done = emr.task("ingest", emr.carries)
+    assert (done.state, type(done.error)) == ("failed", SettingsError), "\n".join(emr.printed)
+    assert "expected MLOPS_LEDGER_URL of Postgres, as MLOPS_JOBS is set" in str(done.error)
 
 
 def test_an_application_that_is_not_there_is_named(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:

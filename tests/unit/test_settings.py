@@ -9,6 +9,8 @@ import pytest
 from include.mlops.errors import SettingsError
 from include.mlops.settings import ROOT, SECRETS, Settings, load_settings
 
+_FORMS = {"catalog_url": "https://", "ledger_url": "postgresql://", "mlflow_store_url": "sqlite:///"}
+
 
 def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -40,7 +42,15 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
         ({"JOBS": "emr-serverless://00f1"}, "expected MLOPS_JOBS_ROLE, an IAM role's ARN, as MLOPS_JOBS is set; and "),
         ({"JOBS": "emr-serverless://00f1", "JOBS_URL": "s3://lake/jobs"}, "MLOPS_JOBS_SECRET, as MLOPS_JOBS is set"),
         ({"JOBS": "emr://00f1"}, "MLOPS_JOBS: String should match"),
-        ({"JOBS_ROLE": "arn:aws:iam::1:role/jobs"}, "expected MLOPS_JOBS, as MLOPS_JOBS_ROLE is set"),
+        ({"JOBS_ROLE": "arn:aws:iam::1:role/jobs"}, "expected MLOPS_JOBS, as other settings of jobs are set"),
+        ({"JOBS_SECRET": "mlops"}, "expected MLOPS_JOBS, as other settings of jobs are set"),
+        ({"SPARK_REMOTE": "spark:15002"}, "MLOPS_SPARK_REMOTE: expected sc://host:port alone"),
+        ({"MAVEN_URL": "https://me:sesame@nexus"}, "MLOPS_MAVEN_URL: expected an address without user and password"),
+        ({"MLFLOW_ARTIFACTS_URL": "s3://key:sesame@m"}, "MLOPS_MLFLOW_ARTIFACTS_URL: expected an address without"),
+        ({"LEDGER_URL": "mysql://me:sesame@db/x"}, "MLOPS_LEDGER_URL: expected an address that begins with postgres"),
+        ({"CATALOG_URL": "me:sesame@db"}, "MLOPS_CATALOG_URL: expected an address that begins with postgresql+psycopg"),
+        ({"LEDGER_ULR": "postgresql://me:sesame@db"}, "MLOPS_LEDGER_ULR: no such setting; did you mean MLOPS_LEDGER_U"),
+        ({"WAREHOUSE": "s3://lake"}, "MLOPS_WAREHOUSE: no such setting; did you mean MLOPS_WAREHOUSE_URL?"),
         ({"LANDED_QUEUE_URL": "https://sqs/1/q"}, "MLOPS_LANDING_URL of the form s3://, as MLOPS_LANDED_QUEUE_URL is"),
         ({"MLFLOW_PORT": "many"}, "MLOPS_MLFLOW_PORT: Input should be a valid integer"),
     ],
@@ -56,10 +66,23 @@ def test_a_setting_that_is_wrong_or_half_of_one_is_named_and_no_secret_is_shown(
     assert "sesame" not in f"{caught.value!r}{caught.value.__cause__!r}"
 
 
+def test_half_a_pair_of_keys_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mlops")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    with pytest.raises(SettingsError, match="both or none of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        load_settings()
+
+
+def test_variables_that_are_somebody_elses_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STAGE", "ENV", "BUCKET", "TEAM", "LOG", "EXPORT_CRM_URL", "SOURCE_SHOP_URL"):
+        monkeypatch.setenv(f"MLOPS_{name}", "x")
+    load_settings()
+
+
 def test_no_secret_is_in_what_settings_print(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_SOURCE_SHOP_URL", "postgresql://me:sesame@shop/orders")
     for name in set(SECRETS) - {"source_urls"}:
-        monkeypatch.setenv(f"MLOPS_{name.upper()}", "https://sesame" if name == "catalog_url" else "sesame")
+        monkeypatch.setenv(f"MLOPS_{name.upper()}", _FORMS.get(name, "") + "sesame")
     settings = load_settings()
     assert settings.source_url("shop").endswith("orders")
     assert len(SECRETS) >= 8

@@ -96,6 +96,8 @@ class Slack:
         """Whom the token belongs to. Raises ServiceUnavailable, SettingsError where Slack refuses it."""
         from slack_sdk.errors import SlackApiError
 
+        if self.fault and self._token.get_secret_value().strip():
+            raise SettingsError(f"{self.fault}; {_REMEDY}")
         if self.fault:
             return f"{self.fault}: alerts wait in the outbox"
         try:

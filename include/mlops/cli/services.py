@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from include.mlops.cli.session import settings as process_settings
 from include.mlops.cli.session import told
 
 Page = Annotated[int, typer.Option(min=1, max=65535, help="Port of a Spark program's web page.")]
@@ -50,9 +51,8 @@ def serve(
     """Become one server of the settings, on the address MLOPS_HOST. Containers run this."""
     with told():
         from include.mlops.local import services
-        from include.mlops.settings import load_settings
 
-        settings = load_settings()
+        settings = process_settings()
         match server:
             case Server.SPARK_MASTER:
                 service = services.spark_master_service(settings, page)
@@ -80,10 +80,9 @@ def prepare() -> None:
     with told():
         from include.mlops.local.prepare import AIRFLOW_DATABASE
         from include.mlops.local.prepare import prepare as made
-        from include.mlops.settings import load_settings
 
         airflow = (os.environ.get(name, "") for name in (AIRFLOW_DATABASE, "AIRFLOW_ADMIN_PASSWORD"))
-        for line in made(load_settings(), *airflow):
+        for line in made(process_settings(), *airflow):
             typer.echo(line)
 
 
@@ -93,11 +92,10 @@ def airflow_settings() -> None:
         from include.mlops.errors import SettingsError
         from include.mlops.local.airflow import ADMIN
         from include.mlops.local.airflow_settings import load_airflow_settings
-        from include.mlops.settings import load_settings
 
         if not (password := os.environ.get("AIRFLOW_ADMIN_PASSWORD")):
             raise SettingsError(f"expected the password of Airflow's user {ADMIN} in AIRFLOW_ADMIN_PASSWORD")
-        loaded = load_airflow_settings(load_settings().airflow_api, ADMIN, password)
+        loaded = load_airflow_settings(process_settings().airflow_api, ADMIN, password)
         typer.echo(
             f"{len(loaded.pools)} pools, {len(loaded.connections)} connections, {len(loaded.variables)} variables"
         )
@@ -105,34 +103,30 @@ def airflow_settings() -> None:
 
 def _page(port: int) -> bool:
     from include.mlops.local.services import page_answers
-    from include.mlops.settings import load_settings
 
-    return page_answers(f"http://{load_settings().address}:{port}")
+    return page_answers(f"http://{process_settings().address}:{port}")
 
 
 def _connect(_: int) -> bool:
     from include.mlops.compute.channel import token_metadata
     from include.mlops.local.services import spark_answers
-    from include.mlops.settings import load_settings
 
-    settings = load_settings()
+    settings = process_settings()
     return spark_answers(f"{settings.address}:{settings.spark_port}", token_metadata(settings))
 
 
 def _mlflow(_: int) -> bool:
     from include.mlops.local.services import mlflow_answers
-    from include.mlops.settings import load_settings
 
-    settings = load_settings()
+    settings = process_settings()
     return mlflow_answers(f"http://{settings.address}:{settings.mlflow_port}")
 
 
 def _airflow(component: str) -> Callable[[int], bool]:
     def look(_: int) -> bool:
         from include.mlops.local.airflow import airflow_answers
-        from include.mlops.settings import load_settings
 
-        return airflow_answers(load_settings().airflow_api, (component,))
+        return airflow_answers(process_settings().airflow_api, (component,))
 
     return look
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from include.mlops.cli.session import told
+from include.mlops.cli.session import settings, told
 from include.mlops.errors import MlopsError, ServiceUnavailable, SpecError
 from include.mlops.spec.nearest import allowed
 
@@ -25,10 +25,9 @@ Attempt = Callable[[], "Trial"]
 def try_on_data(specs: Specs, name: str | None, day: date | None, rows: int | None) -> None:
     """Print a trial of each group and model, or of the one of that name. Exits 1 where something is wrong with one."""
     with told("WARNING"):
-        from include.mlops.settings import load_settings
         from include.mlops.steps.platform import Platform
 
-        rooms = Platform(load_settings(), specs)
+        rooms = Platform(settings(), specs)
         right = [_print(subject, attempt) for subject, attempt in _attempts(rooms, name, day, rows)]
         for finding in () if name else specs.findings:
             typer.echo(finding)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,11 +84,15 @@ def spark_environment(settings: Settings) -> dict[str, str]:
 
 
 def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, str]:
-    """Spark's settings for a server on this machine; pyiceberg reads and writes the same catalog beside it."""
-    return {
+    """Spark's settings for a server on this machine; pyiceberg reads and writes the same catalog beside it.
+
+    Those of the file MLOPS_SPARK_PROPERTIES go before. Raises SettingsError where it cannot be read.
+    """
+    ours = {
         "spark.master": settings.spark_master,
         "spark.app.name": "mlops",
         "spark.driver.host": settings.address,  # by which executors reach it
+        "spark.executor.memory": settings.spark_executor_memory,
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.local.dir": str(settings.state / "spark" / "tmp"),
         "spark.ui.enabled": "false",
@@ -95,6 +100,24 @@ def spark_configuration(settings: Settings, jars: Sequence[Path]) -> dict[str, s
         "spark.sql.warehouse.dir": str(settings.state / "spark" / "warehouse"),
         **connect_configuration(settings),
     }
+    return ours | _theirs(settings)
+
+
+def _theirs(settings: Settings) -> dict[str, str]:
+    """The lines `key value` or `key=value` of the file MLOPS_SPARK_PROPERTIES, as Spark's own files have them."""
+    if not settings.spark_properties:
+        return {}
+    try:
+        lines = [line.strip() for line in Path(settings.spark_properties).read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"MLOPS_SPARK_PROPERTIES: expected a file of Spark's properties, found: {error}") from error
+    pairs = [re.split(r"\s*[=\s]\s*", line, maxsplit=1) for line in lines if line and not line.startswith("#")]
+    if bad := [pair[0] for pair in pairs if len(pair) < 2 or not pair[0].startswith("spark.")]:
+        raise SettingsError(
+            f"MLOPS_SPARK_PROPERTIES: expected lines such as `spark.executor.cores 2` in {settings.spark_properties}, "
+            f"found one that begins with {bad[0]!r}"
+        )
+    return dict(pairs)
 
 
 def connect_configuration(settings: Settings) -> dict[str, str]:

@@ -19,10 +19,10 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from include.mlops.compute.jars import ensure_jars, needed_jars
-from include.mlops.compute.job_driver import SECRET
-from include.mlops.compute.launch import BUNDLE
+from include.mlops.compute.launch import BUNDLE, SECRET
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import ROOT, S3, Settings
+from include.mlops.spec.load import load_specs
 from include.mlops.stored_files import read_whole, size_of, trouble, write_whole
 
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -69,12 +69,17 @@ def require_reachable(settings: Settings) -> None:
         "MLOPS_WAREHOUSE_URL of the form s3://": settings.warehouse.startswith(S3),
         "MLOPS_CATALOG_URL of Glue, Postgres or a REST catalog": not settings.catalog.startswith("sqlite"),
         "MLOPS_LEDGER_URL of Postgres": not settings.ledger.startswith("sqlite"),
+        "MLOPS_LANDING_URL of the form s3://": settings.landing.startswith(S3) or not _reads_files(settings),
     }
     if wanted := [setting for setting, met in lacking.items() if not met]:
         raise SettingsError(
-            f"expected {'; and '.join(wanted)}, as MLOPS_JOBS is set, found files of this machine, which a job "
-            "elsewhere cannot reach"
+            f"expected {'; and '.join(wanted)}, as MLOPS_JOBS is set, found files of one machine, which nobody "
+            "elsewhere can reach"
         )
+
+
+def _reads_files(settings: Settings) -> bool:
+    return any(group.source.path for group in load_specs(settings.specs).groups.values())
 
 
 def probe(settings: Settings) -> str:
@@ -88,7 +93,7 @@ def probe(settings: Settings) -> str:
     except (BotoCoreError, ClientError) as error:
         raise SettingsError(
             f"expected an application of EMR Serverless at {settings.jobs} (MLOPS_JOBS), found: {error}; correct its "
-            "id, the region (AWS_REGION), or what this user may do"
+            "id, the region (AWS_DEFAULT_REGION), or what this user may do"
         ) from error
     if found["type"].upper() != "SPARK" or found["state"] == "TERMINATED":
         raise SettingsError(

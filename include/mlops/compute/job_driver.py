@@ -10,28 +10,44 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from include.mlops.compute.connect_server import connect_configuration
+from include.mlops.compute.emr_serverless import require_reachable, write_answer
+from include.mlops.compute.launch import SECRET
 from include.mlops.errors import SettingsError
 from include.mlops.settings import ROOT, Settings, load_settings
 
 PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
-SECRET = "MLOPS_JOB_SECRET"  # noqa: S105 - the variable that names it
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run `python -m include.mlops <arguments>` beside Spark; its exit code. Raises SettingsError."""
-    if name := os.environ.get(SECRET):
-        os.environ.update(secret_variables(name))
-    os.environ["MLOPS_STATE"] = str(Path("state").absolute())
-    settings = load_settings()
-    spark = _start(settings)
+    """Run `python -m include.mlops <arguments>` beside Spark; its exit code. The last argument is the job's order.
+
+    Raises SettingsError, which is then the order's answer, too.
+    """
+    try:
+        spark = _start(_settings())
+    except SettingsError as error:
+        with suppress(OSError):
+            write_answer(arguments[-1], {"error": type(error).__name__, "message": str(error)})
+        raise
     try:
         command = [sys.executable, "-m", "include.mlops", *arguments]
         return subprocess.run(command, cwd=ROOT, env=_environment(os.environ), check=False).returncode
     finally:
         spark.stop()
+
+
+def _settings() -> Settings:
+    """The defaults are files of this machine, which ends with the job: they would take what it makes with them."""
+    if name := os.environ.get(SECRET):
+        os.environ.update(secret_variables(name))
+    os.environ["MLOPS_STATE"] = str(Path("state").absolute())
+    settings = load_settings()
+    require_reachable(settings)
+    return settings
 
 
 def secret_variables(name: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
@@ -84,17 +84,22 @@ def available() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}") from error
+        raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}; {_REMEDY}") from error
     except CommitStateUnknownException as error:
         raise ServiceUnavailable(f"the lake's catalog did not say whether it took a commit: {error}") from error
     except (NoConnection, Timeout, ServerError, ServiceUnavailableError, TooManyRequestsError) as error:
-        raise ServiceUnavailable(f"the lake's catalog did not answer: {str(error)[:300]}") from error
+        raise ServiceUnavailable(f"the lake's catalog did not answer: {str(error)[:300]}; {_REMEDY}") from error
     except (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError) as error:
         raise SettingsError(f"the lake's catalog refused us: {str(error)[:300]}; {_REMEDY}") from error
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         kind = ServiceUnavailable if code in _PASSING else SettingsError
         raise kind(f"the lake's catalog in AWS Glue answered {error}; {_REMEDY}") from error
+    except (NoRegionError, NoCredentialsError) as error:
+        raise SettingsError(
+            f"the lake's catalog is in AWS Glue, found: {error}; set AWS_DEFAULT_REGION, and give this "
+            "process a role or keys"
+        ) from error
     except BotoCoreError as error:
         raise ServiceUnavailable(f"the lake's catalog in AWS Glue did not answer: {error}") from error
     except OSError as error:

@@ -7,9 +7,9 @@ defaults would write to another ledger than the night before. `mlops_slack` is l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import Connection, Variable
 from pydantic import ValidationError
@@ -18,7 +18,11 @@ from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings, load_settings, told_wrong
 
 log = logging.getLogger(__name__)
-DATABASES = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+# `generic` is what Airflow's page and command line offer where a type's own provider is not installed.
+DATABASES = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "generic": "postgresql+psycopg"}
+DATABASES |= {"sqlite": "sqlite"}
+WEB = ("http", "https", "generic")
+LAKE_EXTRAS = ("warehouse", "s3_encryption", "s3_kms_key")
 
 
 def connected_settings() -> Settings:
@@ -53,20 +57,20 @@ def _connection(name: str) -> Connection:
 
 def _spark(connection: Connection) -> dict[str, Any]:
     """As Airflow's own Spark Connect connections: the token is the password, the extra `use_ssl` asks for TLS."""
+    _require_type(connection, ("spark_connect", "spark-connect", "generic"))
     found = {
         "spark_remote": f"sc://{_host(connection)}:{connection.port or 15002}",
-        "spark_tls": bool(connection.extra_dejson.get("use_ssl", False)),
+        "spark_tls": connection.extra_dejson.get("use_ssl", False),
     }
     return found | ({"spark_token": connection.password} if connection.password else {})
 
 
 def _lake(connection: Connection) -> dict[str, Any]:
     """A database, Glue (`aws`), or a REST catalog (`iceberg` or `http`: the host is its address, the login an OAuth2
-    client); extras: `warehouse`, `s3_encryption`, `s3_kms_key`.
+    client); extras: LAKE_EXTRAS.
     """
     extra = connection.extra_dejson
-    found = {"warehouse_url": extra.get("warehouse"), "s3_encryption": extra.get("s3_encryption")}
-    found |= {"s3_kms_key": extra.get("s3_kms_key")}
+    found = {"warehouse_url" if name == "warehouse" else name: extra.get(name) for name in LAKE_EXTRAS}
     match connection.conn_type:
         case "aws":
             found["catalog_url"] = f"glue://{extra.get('account', '')}"
@@ -81,6 +85,7 @@ def _lake(connection: Connection) -> dict[str, Any]:
 
 def _mlflow(connection: Connection) -> dict[str, Any]:
     """Login and password of MLflow's basic authentication; a password alone is a bearer token."""
+    _require_type(connection, WEB)
     found = {"mlflow_url": _web(connection), "mlflow_user": connection.login, "mlflow_password": connection.password}
     return {name: value for name, value in found.items() if value}
 
@@ -91,6 +96,7 @@ def _ledger(connection: Connection) -> dict[str, Any]:
 
 def _slack(connection: Connection) -> dict[str, Any]:
     """The password is the bot's token; the extra `channel`, or the variable `mlops_slack_channel`, says where to."""
+    _require_type(connection, ("slack", "generic"))
     found = {"slack_token": connection.password, "slack_channel": connection.extra_dejson.get("channel") or _channel()}
     return {name: value for name, value in found.items() if value}
 
@@ -131,24 +137,33 @@ def _host(connection: Connection) -> str:
     return str(connection.host)
 
 
-def _database(connection: Connection) -> str:
-    if connection.conn_type not in DATABASES:
+def _require_type(connection: Connection, types: Collection[str]) -> None:
+    if connection.conn_type not in types:
         raise SettingsError(
             f"expected the Airflow connection {connection.conn_id} to be of one of the types "
-            f"{', '.join(sorted(DATABASES))}, found {connection.conn_type or 'none'}"
+            f"{', '.join(sorted(types))}, found {connection.conn_type or 'none'}"
         )
-    driver = DATABASES[connection.conn_type]
+
+
+def _database(connection: Connection) -> str:
+    """An SQLAlchemy URL; extras such as `sslmode` are libpq's, as for Airflow's own Postgres connections."""
+    _require_type(connection, DATABASES)
+    driver = DATABASES[str(connection.conn_type)]
     if driver == "sqlite":
         return f"sqlite:///{_host(connection)}"
     login = quote(connection.login or "", safe="")
     if connection.password:
         login += f":{quote(connection.password, safe='')}"
     port = f":{connection.port}" if connection.port else ""
-    return f"{driver}://{login}{'@' if login else ''}{_host(connection)}{port}/{connection.schema or ''}"
+    options = {name: value for name, value in connection.extra_dejson.items() if name not in LAKE_EXTRAS}
+    query = f"?{urlencode(options)}" if options else ""
+    return f"{driver}://{login}{'@' if login else ''}{_host(connection)}{port}/{connection.schema or ''}{query}"
 
 
 def _web(connection: Connection) -> str:
     """As Airflow's own HTTP connections: the scheme stands in the host, or as the schema."""
     host = _host(connection)
-    port = f":{connection.port}" if connection.port else ""
-    return host if "://" in host else f"{connection.schema or 'http'}://{host}{port}"
+    address = urlsplit(host if "://" in host else f"{connection.schema or 'http'}://{host}")
+    if connection.port and not address.port:
+        address = address._replace(netloc=f"{address.netloc}:{connection.port}")
+    return address.geturl()

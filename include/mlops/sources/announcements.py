@@ -55,7 +55,7 @@ def queue_answers(queue_url: str) -> int:
     except (BotoCoreError, ClientError) as error:
         raise SettingsError(
             f"expected a queue of SQS at {queue_url} (MLOPS_LANDED_QUEUE_URL), found: {error}; correct its address, "
-            "the region (AWS_REGION), or let this user read it"
+            "the region (AWS_DEFAULT_REGION), or let this user read it"
         ) from error
     return int(found[name])
 

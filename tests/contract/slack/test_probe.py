@@ -35,6 +35,12 @@ def test_without_a_token_alerts_wait(slack: Any) -> None:
     assert _probe(slack, "") == "MLOPS_SLACK_TOKEN is not set: alerts wait in the outbox"
 
 
+def test_what_no_token_can_be_is_a_wrong_setting_and_not_shown(slack: Any) -> None:
+    with pytest.raises(SettingsError, match="MLOPS_SLACK_TOKEN holds a space") as caught:
+        _probe(slack, "xoxb-1234 secret")
+    assert "1234" not in str(caught.value)
+
+
 @pytest.mark.parametrize("answer", ["drop", "ratelimited", (503, {}, b"later")])
 def test_slack_in_trouble_is_no_wrong_setting(slack: Any, answer: Any) -> None:
     slack.answers = [answer]

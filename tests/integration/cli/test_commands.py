@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -277,11 +278,33 @@ def test_a_model_that_does_not_exist_is_answered_with_the_nearest_name(bundle: B
 
 
 def test_a_bad_setting_is_named_in_one_line(bundle: Bundle) -> None:
-    broken = Bundle(bundle.settings, {**bundle.environment, "MLOPS_SPARK_PORT": "many"})
-    result = broken.run("alerts")
+    result = _with(bundle, MLOPS_SPARK_PORT="many").run("alerts")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("SettingsError: MLOPS_SPARK_PORT: ")
+
+
+@pytest.mark.parametrize("command", [("prepare",), ("serve", "spark-connect"), ("check", "--data"), ("alerts",)])
+def test_a_connection_that_is_named_and_not_found_stops_every_command(bundle: Bundle, command: tuple[str, ...]) -> None:
+    result = _with(bundle, MLOPS_CONNECTIONS="ledger").run(*command)
+    assert result.exit_code == 1
+    assert "expected the Airflow connection mlops_ledger, which MLOPS_CONNECTIONS names" in result.stderr
+
+
+def test_what_a_connection_names_is_prepared(bundle: Bundle, tmp_path: Path) -> None:
+    told = f"sqlite://{quote(str(tmp_path / 'told.db'), safe='')}"
+    result = _with(bundle, MLOPS_CONNECTIONS="ledger", AIRFLOW_CONN_MLOPS_LEDGER=told).run("prepare")
+    assert "ledger, schema" in result.stdout
+    assert (tmp_path / "told.db").exists()
+
+
+def test_a_level_of_logs_that_there_is_not_is_named(bundle: Bundle) -> None:
+    assert "MLOPS_LOG: expected one of DEBUG, INFO" in _with(bundle, MLOPS_LOG="loud").run("stale").stderr
+    assert _with(bundle, MLOPS_LOG="debug").run("stale").exit_code == 0
+
+
+def _with(bundle: Bundle, **variables: str) -> Bundle:
+    return Bundle(bundle.settings, {**bundle.environment, **variables})
 
 
 def test_alerts_lists_what_waits_with_the_reason_whole(bundle: Bundle) -> None:

@@ -69,9 +69,37 @@ def test_files_that_land_on_s3_are_read_through_the_same_endpoint_and_no_key_is_
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     found = spark_configuration(Settings(state=tmp_path, landing_url="s3://bucket/files"), [])
     assert found["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
     assert found["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-1"
     assert "hunter2" not in str(found)
     assert not [name for name in spark_configuration(Settings(state=tmp_path), []) if "hadoop" in name]
+
+
+def test_properties_of_sparks_own_go_before_ours(tmp_path: Path) -> None:
+    file = tmp_path / "spark.properties"
+    file.write_text(
+        "# of our cluster\n\nspark.kubernetes.namespace mlops\nspark.sql.shuffle.partitions=64\n"
+        "spark.driver.extraJavaOptions = -Da=b -Dc=d\n"
+    )
+    settings = Settings(state=tmp_path, spark_executor_memory="6g", spark_properties=str(file))
+    found = spark_configuration(settings, [])
+    assert found["spark.kubernetes.namespace"] == "mlops"
+    assert found["spark.sql.shuffle.partitions"] == "64"
+    assert found["spark.driver.extraJavaOptions"] == "-Da=b -Dc=d"
+    assert found["spark.executor.memory"] == "6g"
+
+
+@pytest.mark.parametrize(("text", "found"), [("spark.executor.cores\n", "executor.cores"), ("cores 2\n", "'cores'")])
+def test_a_file_that_holds_something_else_is_named(tmp_path: Path, text: str, found: str) -> None:
+    file = tmp_path / "spark.properties"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=f"MLOPS_SPARK_PROPERTIES: expected lines such as .*{found}"):
+        spark_configuration(Settings(state=tmp_path, spark_properties=str(file)), [])
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="MLOPS_SPARK_PROPERTIES: expected a file"):
+        spark_configuration(Settings(state=tmp_path, spark_properties=str(tmp_path / "none")), [])
