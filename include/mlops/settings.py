@@ -27,6 +27,7 @@ CONNECTIONS = ("spark", "lake", "mlflow", "ledger", "slack")
 _CONNECTIONS = rf"^({'|'.join(CONNECTIONS)})(,({'|'.join(CONNECTIONS)}))*$|^$"
 S3 = ("s3://", "s3a://")
 _DATABASES = ("postgresql+psycopg://", "postgresql://", "sqlite:///")
+_ENCODED = "expected user:password@host:port, with @, :, /, ? and # of the password percent-encoded (@ is %40)"
 _CATALOGS = ("glue://", "https://", "http://")
 _SOURCE_URL = re.compile(r"MLOPS_SOURCE_([A-Z0-9_]+)_URL")
 _NAMED_URL = re.compile(r"(SOURCE|EXPORT)_[A-Z0-9_]+_URL")
@@ -37,6 +38,16 @@ def names_user(url: str) -> bool:
     """Whether an address holds a user, and perhaps a password, before its host or bucket."""
     host = url.partition("://")[2].partition("/")[0]
     return "@" in host or (url.startswith(S3) and ":" in host)  # the slash of a secret key would end it before the @
+
+
+def _is_encoded(url: str) -> bool:
+    """Or else a part of the password would be taken, and shown, for the host."""
+    parts = urlsplit(url)
+    try:
+        parts.port  # noqa: B018 - it is parsed when it is asked for
+    except ValueError:
+        return False
+    return parts.netloc.count("@") <= 1 and (parts.scheme.startswith("sqlite") or "@" not in parts.path)
 
 
 def _source_urls() -> dict[str, SecretStr]:
@@ -130,6 +141,8 @@ class Settings(BaseSettings):
         forms = _DATABASES + (_CATALOGS if told.field_name == "catalog_url" else ())
         if url.get_secret_value() and not url.get_secret_value().startswith(forms):
             raise ValueError(f"expected an address that begins with {', '.join(forms[:-1])} or {forms[-1]}")
+        if not _is_encoded(url.get_secret_value()):
+            raise ValueError(_ENCODED)
         return url
 
     @field_validator(
@@ -252,7 +265,10 @@ class Settings(BaseSettings):
                 f"MLOPS_SOURCE_{connection.upper()}_URL: expected the address of the connection '{connection}', as in "
                 f"postgresql://user:password@host/database, found nothing; connections that are set: {known}"
             )
-        return self.source_urls[connection].get_secret_value()
+        url = self.source_urls[connection].get_secret_value()
+        if not _is_encoded(url):
+            raise SettingsError(f"MLOPS_SOURCE_{connection.upper()}_URL: {_ENCODED}")
+        return url
 
     @cached_property
     def reports(self) -> Path:
@@ -272,6 +288,8 @@ def export_connection(name: str) -> SecretStr:
             f"expected the address of the database '{name}' in {variable}, found none; set it to an SQLAlchemy URL "
             "such as postgresql+psycopg://user:password@host/database"
         )
+    if not _is_encoded(url):
+        raise SettingsError(f"{variable}: {_ENCODED}")
     return SecretStr(url)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Contexts = Callable[..., dict[str, Any]]
 INGEST, SCORE, RETRAIN = "ingest_flight_outcomes", "score_flight_delay", "retrain_flight_delay"
 LAST = {INGEST: "publish", SCORE: "consider_retraining", RETRAIN: "release", "performance_flight_delay": "measure"}
+LAST_OF_ALL = LAST | {"maintain": "tend"}
 TABLE = {INGEST: "features.flight_outcomes_v1", SCORE: "predictions.flight_delay"}
 
 
@@ -37,18 +38,18 @@ class _Airflow:
 
     def fails(self, dag_id: str, key: str | None, error: BaseException | None, task: str = "", **run: Any) -> None:
         """The last try of a task failed; Airflow calls the run's callback as well."""
-        context = self._context(dag_id, task or LAST[dag_id], key, error, **run)
+        context = self._context(dag_id, task or LAST_OF_ALL[dag_id], key, error, **run)
         for callback in context["task"].on_failure_callback:
             callback(context)
         self.run_fails(dag_id, key, task, **run)
 
     def run_fails(self, dag_id: str, key: str | None, task: str = "", **run: Any) -> None:
         """A task was killed on its last try: it has no callback of its own."""
-        context = self._context(dag_id, task or LAST[dag_id], key, **run)
+        context = self._context(dag_id, task or LAST_OF_ALL[dag_id], key, **run)
         self._bag.dags[dag_id].on_failure_callback(context)
 
     def succeeds(self, dag_id: str, key: str | None, skipped: bool = False, **run: Any) -> None:
-        context = self._context(dag_id, LAST[dag_id], key, **run)
+        context = self._context(dag_id, LAST_OF_ALL[dag_id], key, **run)
         task = context["task"]
         for callback in task.on_skipped_callback if skipped else task.on_success_callback:
             callback(context)
@@ -212,6 +213,18 @@ def test_a_failed_retraining_is_no_emergency(airflow: _Airflow) -> None:
         RETRAIN: "warning",
         "performance_flight_delay": "warning",
     }
+
+
+def test_upkeep_that_fails_is_told_for_the_day_of_its_run_and_recovers(airflow: _Airflow, rooms: Platform) -> None:
+    sunday = {"start_date": datetime(2026, 3, 1, 3, tzinfo=UTC)}
+    airflow.fails("maintain", None, MlopsError("1 table could not be tended"), **sunday)
+    (told,) = airflow.told
+    assert (told.subject, told.ds, told.severity) == ("maintain", date(2026, 3, 1), "warning")
+    assert "1 table could not be tended" in told.summary
+
+    airflow.succeeds("maintain", None, start_date=datetime(2026, 3, 8, 3, tzinfo=UTC))
+
+    assert rooms.ledger.incidents.open_incidents() == []
 
 
 def test_a_retraining_by_hand_is_told_for_its_as_of_date_and_recovers(airflow: _Airflow, rooms: Platform) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.mlops.errors import SettingsError
-from include.mlops.settings import ROOT, SECRETS, Settings, load_settings
+from include.mlops.settings import ROOT, SECRETS, Settings, export_connection, load_settings
 
 _FORMS = {"catalog_url": "https://", "ledger_url": "postgresql://", "mlflow_store_url": "sqlite:///"}
 
@@ -48,6 +48,15 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
         ({"MAVEN_URL": "https://me:sesame@nexus"}, "MLOPS_MAVEN_URL: expected an address without user and password"),
         ({"MLFLOW_ARTIFACTS_URL": "s3://key:sesame@m"}, "MLOPS_MLFLOW_ARTIFACTS_URL: expected an address without"),
         ({"LEDGER_URL": "mysql://me:sesame@db/x"}, "MLOPS_LEDGER_URL: expected an address that begins with postgres"),
+        (
+            {"LEDGER_URL": "postgresql://me:open@sesame@db/x"},
+            "MLOPS_LEDGER_URL: expected user:password@host:port, with",
+        ),
+        (
+            {"LEDGER_URL": "postgresql://me:open/sesame@db/x"},
+            "MLOPS_LEDGER_URL: expected user:password@host:port, with",
+        ),
+        ({"CATALOG_URL": "postgresql://me@db:sesame/x"}, "MLOPS_CATALOG_URL: expected user:password@host:port, with"),
         ({"CATALOG_URL": "me:sesame@db"}, "MLOPS_CATALOG_URL: expected an address that begins with postgresql+psycopg"),
         ({"LEDGER_ULR": "postgresql://me:sesame@db"}, "MLOPS_LEDGER_ULR: no such setting; did you mean MLOPS_LEDGER_U"),
         ({"WAREHOUSE": "s3://lake"}, "MLOPS_WAREHOUSE: no such setting; did you mean MLOPS_WAREHOUSE_URL?"),
@@ -64,6 +73,15 @@ def test_a_setting_that_is_wrong_or_half_of_one_is_named_and_no_secret_is_shown(
         load_settings()
     assert told in str(caught.value)
     assert "sesame" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_a_password_that_is_not_encoded_is_refused_for_sources_and_exports_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLOPS_SOURCE_SHOP_URL", "MLOPS_EXPORT_SHOP_URL"):
+        monkeypatch.setenv(name, "postgresql://me:open@sesame@db/x")
+    for ask in (lambda: load_settings().source_url("shop"), lambda: export_connection("shop")):
+        with pytest.raises(SettingsError, match=r"_SHOP_URL: expected user:password@host:port, with @") as caught:
+            ask()
+        assert "sesame" not in str(caught.value)
 
 
 def test_half_a_pair_of_keys_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,17 +29,21 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
+from include.mlops.aws_errors import passes
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings
 from include.mlops.stored_files import trouble
 
 CATALOG = "lake"
-_PASSING = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException", "ServiceUnavailable")
+_MADE = ("42P07", "42710", "23505")
+"""Postgres' codes for a table and a type that are there already, and for the row of one that was made just now."""
 _REMEDY = "look at MLOPS_CATALOG_URL and its credentials"
 
 
 def _made_meanwhile(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and "already exists" in str(error.orig)
+    if not isinstance(error, DBAPIError):
+        return False
+    return getattr(error.orig, "sqlstate", None) in _MADE or "already exists" in str(error.orig)  # which sqlite says
 
 
 _despite_rivals = Retrying(retry=retry_if_exception(_made_meanwhile), stop=stop_after_attempt(3), reraise=True)
@@ -92,8 +96,7 @@ def available() -> Iterator[None]:
     except (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError) as error:
         raise SettingsError(f"the lake's catalog refused us: {str(error)[:300]}; {_REMEDY}") from error
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        kind = ServiceUnavailable if code in _PASSING else SettingsError
+        kind = ServiceUnavailable if passes(error) else SettingsError
         raise kind(f"the lake's catalog in AWS Glue answered {error}; {_REMEDY}") from error
     except (NoRegionError, NoCredentialsError) as error:
         raise SettingsError(

@@ -208,7 +208,7 @@ class Ledger:
         try:
             yield
         except (OperationalError, ProgrammingError) as error:
-            if re.search(r"no such (table|column)|has no column|(relation|column) .* does not exist", str(error.orig)):
+            if _lacks_schema(error):
                 raise SettingsError(
                     f"the ledger at {self._engine.url!r} is behind this code ({error.orig}); "
                     "bring its schema up to date with Ledger(url).migrate()"
@@ -218,6 +218,12 @@ class Ledger:
             raise ServiceUnavailable(
                 f"the ledger at {self._engine.url!r} (MLOPS_LEDGER_URL) did not answer: {error.orig}"
             ) from error
+
+
+def _lacks_schema(error: DBAPIError) -> bool:
+    """Postgres says it in its own language, but by the same codes: undefined table, undefined column."""
+    code = getattr(error.orig, "sqlstate", None)
+    return code in ("42P01", "42703") or bool(re.search(r"no such (table|column)|has no column", str(error.orig)))
 
 
 def _upgrade(connection: Connection, to: str) -> None:

@@ -13,6 +13,7 @@ from include.mlops.orchestration.defaults import default_args, platform
 from include.mlops.orchestration.ingest_dag import ingest_landed_dag
 from include.mlops.orchestration.landed_messages import LandedMessages
 from include.mlops.orchestration.operations_dags import OWNER
+from include.mlops.orchestration.watch import Watch, day_of_run
 from include.mlops.settings import load_settings
 from include.mlops.spec.load import Specs
 
@@ -30,21 +31,24 @@ def landed_dags(found: Specs) -> list[DAG]:
         ingest_landed_dag(group, [found.group(name) for name in group.reads], found.readers(group.name))
         for group in groups
     ]
+    watch = Watch("landed", day=day_of_run)  # its messages are gone from the queue
     queue = AssetWatcher(name="landed_queue", trigger=LandedMessages(queue_url))
     with DAG(
-        dag_id="landed",
+        dag_id=watch.dag_id,
         description="Files that came late, or were corrected, start the ingestion of their day",
         doc_md="### Landed files\nReads the messages of `MLOPS_LANDED_QUEUE_URL`. Until a day's deadline its scheduled "
         "run waits for the file by itself; what came later, was corrected, or lies outside of the schedule is started "
         "here. The task's log says of each file what became of it; messages that are none of S3's are told there, too.",
         schedule=[Asset(name=FILES, uri="x-mlops://landed", group="landed", watchers=[queue])],
         max_active_runs=1,
-        default_args=default_args(OWNER),
+        default_args=default_args(OWNER, watch.task_failed),
+        on_failure_callback=watch.run_failed,
         tags=["ingest"],
     ) as dag:
 
         @task(
             outlets=[landed(group) for group in groups],
+            on_success_callback=watch.recovered,
             doc_md="Which days to start: an event for each, with the day as partition key.",
         )
         def start() -> dict[str, Any]:

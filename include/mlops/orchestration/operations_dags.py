@@ -11,6 +11,7 @@ from airflow.sdk import DAG, task
 
 from include.mlops.orchestration.defaults import default_args, platform
 from include.mlops.orchestration.spark_task import spark_task
+from include.mlops.orchestration.watch import Watch, day_of_run
 from include.mlops.spec.load import Specs
 
 log = logging.getLogger(__name__)
@@ -75,8 +76,9 @@ def doctor_dag() -> DAG:
 
 def maintain_dag() -> DAG:
     """What `python -m include.mlops maintain` does, once a week."""
+    watch = Watch("maintain", severity="warning", day=day_of_run)
     with DAG(
-        dag_id="maintain",
+        dag_id=watch.dag_id,
         description="Expire snapshots, compact days, delete stray files and old reports",
         doc_md="### Maintain\nTables are taken in turn for `MLOPS_MAINTENANCE_MINUTES`; the next run goes on where "
         "this one stopped. Nothing that a tag, a registered version or a recent reader needs is deleted: see "
@@ -85,7 +87,8 @@ def maintain_dag() -> DAG:
         start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),
         catchup=False,
         max_active_runs=1,
-        default_args=default_args(OWNER),
+        default_args=default_args(OWNER, watch.task_failed),
+        on_failure_callback=watch.run_failed,
         tags=["operations"],
     ) as dag:
 
@@ -98,7 +101,7 @@ def maintain_dag() -> DAG:
 
         delete_old_reports()
         doc = "One line for each table in the log (of the job, where it is one); fails where one could not be tended."
-        spark_task("tend", "maintain", {}, received=_tended, doc_md=doc)
+        spark_task("tend", "maintain", {}, received=_tended, doc_md=doc, on_success_callback=watch.recovered)
     return dag
 
 

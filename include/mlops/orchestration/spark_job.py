@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.mlops.aws_errors import passes
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError, rebuilt
 from include.mlops.orchestration.connections import connected_settings
 from include.mlops.orchestration.defaults import Context, day_of
@@ -35,7 +36,6 @@ POLL_SECONDS = 10
 GOING_ON = ("SUBMITTED", "QUEUED", "PENDING", "SCHEDULED", "RUNNING")
 """In the order of a job's life: one that moves on while they are asked for is met again."""
 ENDED = ("SUCCESS", "FAILED", "CANCELLED")
-_PASSING = ("ThrottlingException", "TooManyRequestsException", "InternalServerException", "ServiceUnavailableException")
 
 
 class SparkJob(EmrServerlessStartJobOperator):
@@ -177,8 +177,7 @@ def answering(settings: Settings) -> Iterator[None]:
 
 def _passing(error: BotoCoreError | ClientError) -> bool:
     if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= 500 or error.response.get("Error", {}).get("Code") in _PASSING
+        return passes(error)
     return (
         "Endpoint" in type(error).__name__ or "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from include.mlops.errors import NotReady, WrongTrigger
@@ -25,6 +25,13 @@ KILLED = (
     "It ended without an error of its own: it was killed (often for want of memory), or marked failed by hand. "
     "Its log and the machine's say more; clear the run to try again."
 )
+
+
+def day_of_run(context: Context) -> date:
+    """The day on which it ran, for DAGs whose runs have no data date."""
+    run = context.get("dag_run")
+    when: datetime = run.run_after if run else datetime.now(UTC)
+    return when.date()
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ _OVERTAKEN = ("CommitFailedException", "Found conflicting files", "SQLITE_BUSY",
 _UNANSWERED = (
     "The connection attempt failed",
     "This connection has been closed",
-    "terminating connection",
     "An I/O error occurred while sending to the backend",
-    "the database system is",  # starting up, shutting down, in recovery
+    "PSQLException: FATAL",  # in the server's language: connections are ended, or it starts up or shuts down
+    "terminating connection",
+    "the database system is",
     "iceberg.jdbc.UncheckedSQLException",  # a connection of the catalog's pool that was cut
     "Connection refused",
     "Unable to execute HTTP request",
