@@ -31,7 +31,7 @@ def landed_dags(found: Specs) -> list[DAG]:
         ingest_landed_dag(group, [found.group(name) for name in group.reads], found.readers(group.name))
         for group in groups
     ]
-    watch = Watch("landed", day=day_of_run)  # its messages are gone from the queue
+    watch = Watch("landed", severity="warning", day=day_of_run)  # its messages are gone from the queue
     queue = AssetWatcher(name="landed_queue", trigger=LandedMessages(queue_url))
     with DAG(
         dag_id=watch.dag_id,
