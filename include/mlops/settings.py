@@ -34,6 +34,14 @@ _NAMED_URL = re.compile(r"(SOURCE|EXPORT)_[A-Z0-9_]+_URL")
 _NO_SETTINGS = {"LOG", "JOB_SECRET", "STACK_ID", "IMAGE_TAG"}  # ours, read elsewhere
 
 
+def in_bytes(memory: str) -> int:
+    """Of a text such as `2g`, as Java has them. Raises ValueError."""
+    units = {"k": 10, "m": 20, "g": 30}
+    if not re.fullmatch(r"\d+[kmg]", memory):
+        raise ValueError(f"expected a number and k, m or g, as in 2g, found {memory!r}")
+    return int(memory[:-1]) << units[memory[-1]]
+
+
 def names_user(url: str) -> bool:
     """Whether an address holds a user, and perhaps a password, before its host or bucket."""
     host = url.partition("://")[2].partition("/")[0]
@@ -196,7 +204,7 @@ class Settings(BaseSettings):
 
     @property
     def task_memory_bytes(self) -> int:
-        return int(self.task_memory[:-1]) << {"k": 10, "m": 20, "g": 30}[self.task_memory[-1]]
+        return in_bytes(self.task_memory)
 
     @cached_property
     def landing(self) -> str:

@@ -14,7 +14,7 @@ from include.mlops.compute.jars import ensure_jars, needed_jars
 from include.mlops.compute.java import find_java
 from include.mlops.errors import SettingsError
 from include.mlops.local.supervisor import Service
-from include.mlops.settings import Settings
+from include.mlops.settings import Settings, in_bytes
 
 # Nothing that runs here tells anybody that it does.
 NO_TELEMETRY = {
@@ -71,7 +71,19 @@ def spark_master_service(settings: Settings, page: int) -> Service:
 
 
 def spark_worker_service(settings: Settings, page: int, cores: int, memory: str) -> Service:
-    """One worker of the cluster of `settings.spark_master`, which gives its executors `cores` and `memory` (`2g`)."""
+    """One worker of the cluster of `settings.spark_master`, which gives its executors `cores` and `memory` (`2g`).
+
+    Raises SettingsError where no executor would fit: jobs would wait for one for ever.
+    """
+    try:
+        fits = in_bytes(memory.lower()) >= in_bytes(settings.spark_executor_memory)
+    except ValueError as error:
+        raise SettingsError(f"--memory: {error}") from error
+    if not fits:
+        raise SettingsError(
+            f"expected --memory of at least {settings.spark_executor_memory}, which an executor takes "
+            f"(MLOPS_SPARK_EXECUTOR_MEMORY), found {memory}; raise the one, or lower the other"
+        )
     arguments = ("--host", settings.address, "--cores", str(cores), "--memory", memory)
     work = settings.state / "spark-worker"
     return _spark_program(settings, "worker.Worker", page, *arguments, "--work-dir", str(work), settings.spark_master)

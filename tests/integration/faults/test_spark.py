@@ -91,7 +91,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     state = tmp_path_factory.mktemp("spark-of-two")
     master = "local-cluster[2,1,1024]"
     settings = Settings(
-        state=state, specs=state / "include", spark_port=free_port(), spark_master=master, spark_memory="1g"
+        state=state,
+        specs=state / "include",
+        spark_port=free_port(),
+        spark_master=master,
+        spark_memory="1g",
+        spark_executor_memory="1g",
     )
     with Supervisor(state / "logs") as supervisor:
         made = Server(settings, supervisor)

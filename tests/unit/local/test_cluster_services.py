@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from include.mlops.cli.main import app
+from include.mlops.errors import SettingsError
 from include.mlops.local.ports import free_port
 from include.mlops.local.services import mlflow_service, spark_master_service, spark_worker_service
 from include.mlops.settings import Settings
@@ -31,6 +32,15 @@ def test_a_master_listens_where_its_workers_look_for_it(tmp_path: Path) -> None:
     assert " ".join(master.command).endswith("--webui-port 8081 --host spark-master --port 7077")
     assert worker.command[-1] == settings.spark_master
     assert "--cores 3 --memory 5g" in " ".join(worker.command)
+
+
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [("1g", "expected --memory of at least 2g, which an executor takes"), ("much", "--memory: expec")],
+)
+def test_a_worker_in_which_no_executor_would_fit_is_refused(memory: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
+        spark_worker_service(Settings(state=tmp_path, spark_master="spark://host:7077"), 8082, 1, memory)
 
 
 def test_servers_listen_on_this_machine_alone_unless_they_are_told_its_own_address(tmp_path: Path) -> None:
