@@ -36,7 +36,7 @@ def test_a_master_listens_where_its_workers_look_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("memory", "told"),
-    [("1g", "expected --memory of at least 2g, which an executor takes"), ("much", "--memory: expec")],
+    [("1g", "expected --memory of at least 2g, which an executor takes"), ("much", "--memory: ex")],
 )
 def test_a_worker_in_which_no_executor_would_fit_is_refused(memory: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=told):
