@@ -224,7 +224,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse(self) -> str:
-        return self.warehouse_url or (self.state / "lake" / "warehouse").as_uri()
+        return self.warehouse_url or f"file://{self.state / 'lake' / 'warehouse'}"
 
     @property
     def jobs_application(self) -> str:
@@ -263,7 +263,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def mlflow_artifacts(self) -> str:
-        return self.mlflow_artifacts_url or (self.state / "mlflow" / "artifacts").as_uri()
+        return self.mlflow_artifacts_url or f"file://{self.state / 'mlflow' / 'artifacts'}"
 
     def source_url(self, connection: str) -> str:
         """The database behind a `connection:` of a specification. Raises SettingsError where none is set."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -48,8 +49,14 @@ def file_system(url: str) -> tuple[fs.FileSystem, str]:
     if "://" not in url:
         return fs.LocalFileSystem(), url
     scheme, rest = url.split("://", 1)
-    filesystem, path = fs.FileSystem.from_uri(f"{_SCHEMES.get(scheme, scheme)}://{rest}")
-    return filesystem, path
+    if scheme == "file":
+        return fs.LocalFileSystem(), rest
+    # Names may hold what an address would have to encode, as pyiceberg and MLflow write them: only their bucket is one.
+    found = re.fullmatch(r"([^/?]*)([^?]*|.*?)(\?\w+=.*)?", rest)
+    assert found, "matches anything"
+    bucket, name, options = found.groups(default="")
+    filesystem, base = fs.FileSystem.from_uri(f"{_SCHEMES.get(scheme, scheme)}://{bucket}{options}")
+    return filesystem, f"{base}{name}".rstrip("/")
 
 
 def entries(url: str) -> int:

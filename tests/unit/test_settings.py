@@ -21,7 +21,7 @@ def test_relative_folders_are_those_of_who_set_them_wherever_a_task_stands(
     found = load_settings()
     monkeypatch.chdir("/")
     assert found.state == tmp_path / "here"
-    assert found.warehouse == (tmp_path / "here" / "lake" / "warehouse").as_uri()
+    assert found.warehouse == f"file://{tmp_path}/here/lake/warehouse"
     assert (found.landing, found.exports) == (str(tmp_path / "landed"), "s3://out")
 
 

@@ -34,6 +34,16 @@ def test_files_of_a_folder_are_listed_with_their_sizes_at_any_depth(tmp_path: Pa
     assert listing(str(tmp_path / "none")) == []
 
 
+def test_a_name_may_hold_what_an_address_would_have_to_encode(tmp_path: Path) -> None:
+    names = ["a b/roc curve.png", "a#b.png", "roc%20curve.png", "what?.txt"]
+    for root in (str(tmp_path / "x y"), f"file://{tmp_path}/x y"):
+        for name in names:
+            write_whole(f"{root}/{name}", name.encode())
+        assert [file.path for file in listing(root)] == names
+        assert [read_whole(f"{root}/{name}") for name in names] == [name.encode() for name in names]
+    assert {path.name for path in tmp_path.iterdir()} == {"x y"}
+
+
 @pytest.mark.parametrize(
     ("error", "meant"),
     [

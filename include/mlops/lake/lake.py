@@ -31,7 +31,10 @@ T = TypeVar("T")
 # It warns for each batch of texts that are dictionary-encoded on purpose.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "dictionary type" not in record.getMessage())
 _OVERTAKEN = (CommitFailedException, ValidationException)  # the table moved on; and files of the same days were added
+OWNER = ("mlops.owner", "bundle")
+"""The property of every table that is made here: in a catalog that others use too, only those are tended and erased."""
 PROPERTIES = {
+    OWNER[0]: OWNER[1],
     "commit.retry.num-retries": "30",
     "commit.manifest-merge.enabled": "true",  # else each commit of pyiceberg reads as many manifests as there are days
     "format-version": "2",
@@ -66,16 +69,24 @@ class Lake:
             return self.catalog.table_exists(name)
 
     def create(self, name: str, columns: Mapping[str, str], *, staged: bool = False, order: Sequence[str] = ()) -> None:
-        """Make the table with one partition a day where it does not exist; `order` sorts the rows of its files."""
+        """Make the table with one partition a day where it does not exist; `order` sorts the rows of its files.
+
+        Raises MlopsError where one of that name is somebody else's.
+        """
         schema = iceberg_schema(columns)
         self.create_namespace(name)
         with available():
-            self.catalog.create_table_if_not_exists(
+            table = self.catalog.create_table_if_not_exists(
                 name,
                 schema,
                 partition_spec=by_day(schema),
                 sort_order=by_columns(schema, order),
                 properties=STAGED_PROPERTIES if staged else PROPERTIES,
+            )
+        if not is_ours(table):
+            raise MlopsError(
+                f"{name}: expected a table that was made here, found one without the property {'='.join(OWNER)} at "
+                f"{table.location()}; rename what would write to it, or set the property if the table is yours"
             )
 
     def create_namespace(self, name: str) -> None:
@@ -155,6 +166,10 @@ class Lake:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Delete operation did not match any records")  # a day's first rows
             return commit(lambda: _overwritten(self.table(name), rows, days))
+
+
+def is_ours(table: Table) -> bool:
+    return table.properties.get(OWNER[0]) == OWNER[1]
 
 
 def _streamed(scan: DataScan) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,7 +59,18 @@ def by_records(keys: Mapping[str, str]) -> Match:
         except ValueError:
             told = None
         if isinstance(told, dict):
-            return all(str(told.get(column)) == text for column, text in keys.items())
+            return all(_same(told.get(column), text) for column, text in keys.items())
         return all(word.search(record or "") for word in words)
 
     return Match(AlwaysTrue(), lambda rows: pa.array([is_hit(one) for one in rows["record"].to_pylist()], pa.bool_()))
+
+
+def _same(value: object, text: str) -> bool:
+    """The same text, or another spelling of the same number, as sources write integers: 5.0, 05."""
+    told = str(value).strip()
+    if told == text.strip():
+        return True
+    try:
+        return Decimal(told) == Decimal(text)
+    except InvalidOperation:
+        return False

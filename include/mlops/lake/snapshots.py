@@ -11,6 +11,7 @@ from typing import cast
 
 from pyarrow import fs
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
@@ -18,7 +19,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from include.mlops.errors import MlopsError
 from include.mlops.lake.catalog import available
-from include.mlops.lake.lake import Lake, commit
+from include.mlops.lake.lake import Lake, commit, is_ours
 
 OURS = (("features",), ("predictions",), ("quarantine",))
 """Namespaces."""
@@ -29,12 +30,15 @@ def tables(lake: Lake) -> list[str]:
     with available():
         spaces = [space for space in lake.catalog.list_namespaces() if space in OURS]
         names = [".".join(name) for space in spaces for name in lake.catalog.list_tables(space)]
-        return sorted(name for name in names if _is_table(lake.catalog, name))
+        return sorted(name for name in names if _is_ours(lake.catalog, name))
 
 
-def _is_table(catalog: Catalog, name: str) -> bool:
+def _is_ours(catalog: Catalog, name: str) -> bool:
+    """A table, no view, that was made here."""
     try:
-        return catalog.table_exists(name)
+        return is_ours(catalog.load_table(name))
+    except NoSuchTableError:
+        return False
     except FileNotFoundError:  # of a table that has lost its metadata, as whoever reads it is told
         return True
 

@@ -169,16 +169,36 @@ class Registry:
             )
         return content
 
-    def artifact(self, version: Version, name: str) -> bytes:
-        """A file that the version's run logged."""
+    def artifact(self, of: Version | str, name: str) -> bytes:
+        """A file that a version's run logged, or the run of that id."""
+        run_id = of if isinstance(of, str) else of.mlflow_run
         with tempfile.TemporaryDirectory() as folder, available(self._url):
-            return Path(self._client.download_artifacts(version.mlflow_run, name, folder)).read_bytes()
+            return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
 
-    def replace_artifact(self, version: Version, name: str, content: bytes) -> None:
-        """In place of the file of that name that the version's run logged."""
+    def replace_artifact(self, run_id: str, name: str, content: bytes) -> None:
+        """In place of the file of that name that the run logged."""
         with tempfile.TemporaryDirectory() as folder, available(self._url):
             (Path(folder) / name).write_bytes(content)
-            self._client.log_artifact(version.mlflow_run, str(Path(folder) / name))
+            self._client.log_artifact(run_id, str(Path(folder) / name))
+
+    def runs_with(self, model: str, name: str) -> list[str]:
+        """Ids of the model's runs that logged a file of that name: also those without a version, and deleted ones."""
+        from mlflow.entities import ViewType
+
+        found: list[str] = []
+        token = None
+        with available(self._url):
+            if (experiment := self._client.get_experiment_by_name(model)) is None:
+                return []
+            while True:
+                page = self._client.search_runs(
+                    [experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token
+                )
+                found += [run.info.run_id for run in page]
+                token = page.token
+                if not token:
+                    break
+            return [one for one in found if any(file.path == name for file in self._client.list_artifacts(one))]
 
     def forget_example(self, version: Version) -> None:
         """Take the rows out of the example that travels with the model; its columns stay."""

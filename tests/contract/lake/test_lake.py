@@ -52,6 +52,14 @@ def test_replacing_by_the_same_rows_twice_doubles_nothing(lake: Lake) -> None:
     assert lake.read(NAME, ALL).num_rows == 2
 
 
+def test_a_table_that_somebody_else_made_is_not_written_to(settings: Settings) -> None:
+    lake = Lake(settings)
+    lake.create_namespace("predictions.theirs")
+    lake.catalog.create_table("predictions.theirs", pa.schema([("key", pa.string())]))
+    with pytest.raises(MlopsError, match=r"predictions\.theirs: expected a table that was made here, found .*theirs"):
+        lake.create("predictions.theirs", {"key": "string", "score": "double", "ds": "date"})
+
+
 def test_writers_at_once_all_get_their_days_in(lake: Lake, settings: Settings) -> None:
     """Each on a lake of its own, as tasks are; the catalog lets one commit at a time."""
     errors: list[Exception] = []

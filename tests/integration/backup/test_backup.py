@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import traceback
 from collections.abc import Callable
@@ -44,6 +45,34 @@ def small(world: World, tmp_path: Path) -> World:
         mlflow_store_url=settings.mlflow_store,
         mlflow_artifacts_url=settings.mlflow_artifacts,
     )
+
+
+def test_a_backup_without_the_files_of_its_model_versions_is_refused(world: World, tmp_path: Path) -> None:
+    """Where MLflow's database is named, and the place of its files is not."""
+    settings = world.platform.settings
+    forgotten = Settings(state=tmp_path, mlflow_url=settings.mlflow_url, mlflow_store_url=settings.mlflow_store)
+    place = tmp_path / "backups"
+    with pytest.raises(SettingsError, match=r"files of MLflow's \d+ model versions .* set MLOPS_MLFLOW_ARTIFACTS_URL"):
+        backup(Platform(forgotten, world.platform.specs), str(place), quietly)
+    assert Place(str(place)).points() == []
+
+
+def test_names_of_artifacts_may_hold_what_an_address_would_have_to_encode(
+    small: World, another: Callable[..., World], tmp_path: Path
+) -> None:
+    folder = Path(small.platform.settings.mlflow_artifacts.removeprefix("file://")) / f"of a notebook {tmp_path.name}"
+    names = {"roc curve.png", "roc%20curve.png", "a#b.png", "what?.txt"}
+    folder.mkdir()
+    try:
+        for name in names:
+            (folder / name).write_text(name)
+        backup(small.platform, str(tmp_path / "backups"), quietly)
+    finally:
+        shutil.rmtree(folder)
+    restored = another()
+    restore(restored.platform, str(tmp_path / "backups"), "", quietly)
+    there = Path(restored.platform.settings.mlflow_artifacts.removeprefix("file://")) / folder.name
+    assert {path.name: path.read_text() for path in there.iterdir()} == {name: name for name in names}
 
 
 def test_a_backup_beside_a_writer_holds_every_day_that_its_ledger_names(

@@ -12,7 +12,7 @@ import pytest
 from include.mlops.errors import BackupUnusable, SettingsError
 from include.mlops.lake.views import has_latest
 from include.mlops.ledger.ledger import Ledger
-from include.mlops.steps.backup.backup import BackedUp
+from include.mlops.steps.backup.backup import BackedUp, backup
 from include.mlops.steps.backup.restore import check, restore
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.training.reproduce import reproduce
@@ -44,6 +44,23 @@ def test_nights_scored_in_the_restored_world_equal_those_of_the_original(
     world.score(NIGHT + 1, NIGHT + 2)
     assert scores(restored, NIGHT + 1, NIGHT + 2).equals(scores(world, NIGHT + 1, NIGHT + 2))
     assert has_latest(restored.platform.lake, world.model.predictions)
+
+
+def test_a_backup_of_what_was_restored_into_the_same_place_is_restored_in_its_turn(
+    backed_up: tuple[Path, BackedUp], another: Another, tmp_path: Path
+) -> None:
+    """Its tables have files of the same names as those of the original, with other addresses in them."""
+    place = tmp_path / "place"
+    shutil.copytree(backed_up[0], place)
+    second, third = another(), another()
+    restore(second.platform, str(place), "", quietly)
+    with mlflow(second.platform.settings):
+        second.score(NIGHT + 1)
+    made = backup(second.platform, str(place), quietly)
+    assert made.point.name != backed_up[1].point.name
+    restore(third.platform, str(place), "", quietly)
+    assert scores(third, NIGHT, NIGHT + 1).equals(scores(second, NIGHT, NIGHT + 1))
+    assert third.platform.lake.table(FLIGHTS.table).location().startswith(third.platform.settings.warehouse)
 
 
 def test_nothing_of_the_restored_tables_is_read_from_the_original(

@@ -152,6 +152,21 @@ def test_what_the_registry_kept_of_it_goes_too(world: World) -> None:
     world.monitor(17)
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_so_does_what_a_training_that_was_killed_before_its_version_kept(world: World, deleted: bool) -> None:
+    registry = world.platform.registry
+    kept = registry.artifact(registry.version(world.model.name, 1), "reference.parquet")
+    run = registry.begin(world.model.name, "killed", {}, {})
+    run.log_files({"reference.parquet": kept})
+    run.fail()
+    if deleted:
+        registry._client.delete_run(run.run_id)  # as a person does on MLflow's page
+
+    _erase(world)
+
+    assert PERSON not in from_parquet(registry.artifact(run.run_id, "reference.parquet"))["carrier"].to_pylist()
+
+
 def test_so_does_what_it_kept_for_a_model_whose_specification_was_removed(world: World) -> None:
     version = world.platform.registry.version(world.model.name, 1)
     page = world.platform.settings.reports / f"drift/{world.model.name}" / f"{day(16)}.html"

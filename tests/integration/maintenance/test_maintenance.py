@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import boto3
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import PySparkException
@@ -102,6 +103,23 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(world: World) -> Non
     assert [(one.expired, one.files) for one in told.tables] == [
         (one.expired, one.files) for one in maintain(world.platform, LATER).tables
     ]
+
+
+def test_a_table_of_somebody_else_in_a_namespace_of_ours_is_left_alone(world: World) -> None:
+    rows, lake = pa.table({"key": ["x"]}), world.platform.lake
+    theirs = lake.catalog.create_table("features.clicks", rows.schema)
+    for _ in range(2):
+        theirs.append(rows)
+    raw = Path(theirs.location().removeprefix("file://")) / "raw.parquet"
+    raw.write_bytes(b"what they landed")
+    os.utime(raw, (0, 0))
+
+    done = maintain(world.platform, LATER)
+
+    assert TABLE in {one.table for one in done.tables}
+    assert "features.clicks" not in {one.table for one in done.tables}
+    assert raw.exists()
+    assert len(lake.table("features.clicks").snapshots()) == 2
 
 
 def test_stray_files_go_once_no_run_can_hold_them_any_more(world: World) -> None:

@@ -59,6 +59,11 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
     with platform.registry_store.one_moment() as moment:
         registry = taking.rows("MLflow", moment)
     artifacts = taking.artifacts(settings.mlflow_artifacts)
+    if registry.rows.get("model_versions") and not artifacts:
+        raise SettingsError(
+            f"expected the files of MLflow's {registry.rows['model_versions']} model versions below "
+            f"{settings.mlflow_artifacts}, found none; set MLOPS_MLFLOW_ARTIFACTS_URL to where its server keeps them"
+        )
     tables = tuple(taking.tables(platform))
 
     now = datetime.now(UTC)
@@ -75,11 +80,14 @@ def backup(platform: Platform, url: str, tell: Tell) -> BackedUp:
 
 
 def _before(place: Place) -> Mapping[tuple[str, str], KeptFile]:
-    """The files of the newest point, by whose they are and their path."""
+    """The files of the newest point, by where their table lay and their path there.
+
+    A table that was restored elsewhere has other addresses in files of the same names.
+    """
     if not place.points():
         return {}
     point = place.point()
-    found = {(table.name, file.path): file for table in point.tables for file in table.files}
+    found = {(table.location, file.path): file for table in point.tables for file in table.files}
     return found | {("", file.path): file for file in point.artifacts}
 
 
@@ -126,7 +134,7 @@ class _Taking:
                     break
                 at = now
                 state = state_of(platform.lake, name)
-                files = self._files(name, name, f"{state.location}/", [_wanted(file) for file in state.files])
+                files = self._files(name, state.location, f"{state.location}/", [_wanted(file) for file in state.files])
                 return KeptTable(name=name, location=state.location, latest=state.latest, files=files)
             except FileNotFoundError as error:
                 lost = str(error)

@@ -20,15 +20,18 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def erase_from_artifacts(platform: Platform, keys: Mapping[str, str], versions: Collection[Mapping[str, Any]]) -> None:
-    """Of versions whose training sets lost rows: the profile without them, the model's example without any."""
+    """Of every training: the profile without the rows, whether a version came of it or not. Of `versions`, whose
+    training sets lost rows, and of their models: examples and checkpoints without any.
+    """
+    for model in sorted({*platform.registry.models(), *platform.specs.models}):
+        for run_id in platform.registry.runs_with(model, REFERENCE):
+            profile = from_parquet(platform.registry.artifact(run_id, REFERENCE))
+            if set(keys) <= set(profile.column_names):
+                left = profile.filter(pc.invert(_hits(profile, keys)))
+                if left.num_rows < profile.num_rows:
+                    platform.registry.replace_artifact(run_id, REFERENCE, to_parquet(left))
     for told in versions:
-        version = platform.registry.version(told["model"], told["version"])
-        profile = from_parquet(platform.registry.artifact(version, REFERENCE))
-        if set(keys) <= set(profile.column_names):
-            left = profile.filter(pc.invert(_hits(profile, keys)))
-            if left.num_rows < profile.num_rows:
-                platform.registry.replace_artifact(version, REFERENCE, to_parquet(left))
-        platform.registry.forget_example(version)
+        platform.registry.forget_example(platform.registry.version(told["model"], told["version"]))
     for model in sorted({told["model"] for told in versions}):
         forget_model(platform.settings.warehouse, model)
 
