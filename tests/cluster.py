@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +21,10 @@ from include.mlops.local.prepare import prepare
 from include.mlops.local.services import mlflow_service, spark_master_service, spark_service, spark_worker_service
 from include.mlops.local.supervisor import Service, Supervisor
 from include.mlops.settings import ROOT, Settings
+from tests.aws_environment import REGION, environment, keys
 from tests.postgres import database_of_its_own, postgres_server
 
-REGION, WORKERS = "us-east-1", 2
+WORKERS = 2
 GATEWAY = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
@@ -34,7 +35,7 @@ def cluster(home: Path) -> Iterator[Settings]:
     with ExitStack() as opened:
         postgres = opened.enter_context(postgres_server())
         catalog, ledger, runs = (opened.enter_context(database_of_its_own(postgres)) for _ in range(3))
-        opened.enter_context(_environment(_keys(endpoint)))
+        opened.enter_context(environment(keys(endpoint, "mlops", secrets.token_hex(16))))
         supervisor = opened.enter_context(Supervisor(home / "logs"))
         settings = Settings(
             state=home,
@@ -65,37 +66,13 @@ def cluster(home: Path) -> Iterator[Settings]:
         yield settings
 
 
-def _keys(endpoint: str) -> dict[str, str]:
-    return {
-        "AWS_ACCESS_KEY_ID": "mlops",
-        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
 def object_store(home: Path, endpoint: str) -> Service:
     (home / "buckets").mkdir(parents=True)
     (home / "meta").mkdir()
     command = (str(gateway()), "--port", endpoint.removeprefix("http://"), "--region", REGION, "--quiet")
     place = ("posix", "--sidecar", str(home / "meta"), str(home / "buckets"))
-    keys = {"ROOT_ACCESS_KEY": os.environ["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": os.environ["AWS_SECRET_ACCESS_KEY"]}
-    return Service("s3", (*command, *place), lambda: _refuses(endpoint), endpoint, keys, home)
+    root = {"ROOT_ACCESS_KEY": os.environ["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": os.environ["AWS_SECRET_ACCESS_KEY"]}
+    return Service("s3", (*command, *place), lambda: _refuses(endpoint), endpoint, root, home)
 
 
 def gateway() -> Path:
@@ -104,8 +81,8 @@ def gateway() -> Path:
     if not program.exists():
         if not shutil.which("go"):
             pytest.skip("Go is not installed, which builds the S3 server")
-        environment = {**os.environ, "GOBIN": str(program.parent), "CGO_ENABLED": "0"}
-        subprocess.run(["go", "install", GATEWAY], check=True, env=environment, capture_output=True)
+        building = {**os.environ, "GOBIN": str(program.parent), "CGO_ENABLED": "0"}
+        subprocess.run(["go", "install", GATEWAY], check=True, env=building, capture_output=True)
     return program
 
 

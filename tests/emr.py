@@ -20,7 +20,7 @@ from include.mlops.compute.connect_server import java_command, spark_environment
 from include.mlops.compute.java import find_java
 from include.mlops.local.ports import free_port
 from include.mlops.settings import Settings
-from tests.aws import REGION
+from tests.aws_environment import REGION
 
 ROLE = "arn:aws:iam::123456789012:role/mlops-jobs"
 

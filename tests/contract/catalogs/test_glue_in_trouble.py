@@ -13,7 +13,7 @@ import pytest
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.lake.lake import Lake
 from include.mlops.settings import Settings
-from tests.aws import environment, keys
+from tests.aws_environment import environment, keys
 
 Answers = Callable[[int, str], Settings]
 

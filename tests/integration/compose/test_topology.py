@@ -26,7 +26,7 @@ from include.mlops.local.airflow import ADMIN
 from include.mlops.local.supervisor import Service, Supervisor
 from include.mlops.settings import ROOT
 from include.mlops.spec.interval import Interval
-from tests.aws import environment
+from tests.aws_environment import environment
 from tests.cluster import gateway
 from tests.compose import Here, one_shots, read_compose, read_env, start_order
 from tests.conftest import ON_CLUSTER

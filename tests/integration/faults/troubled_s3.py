@@ -11,7 +11,7 @@ from typing import Any, Literal
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from tests.aws import environment, keys
+from tests.aws_environment import environment, keys
 
 Trouble = Literal["slow down", "denied", "cut", "late"]
 _ANSWERS = {
