@@ -181,8 +181,8 @@ class Registry:
             (Path(folder) / name).write_bytes(content)
             self._client.log_artifact(run_id, str(Path(folder) / name))
 
-    def runs_with(self, model: str, name: str) -> list[str]:
-        """Ids of the model's runs that logged a file of that name: also those without a version, and deleted ones."""
+    def trainings_with(self, model: str, name: str) -> list[str]:
+        """Ids of its trainings' runs that logged a file of that name: also without a version, and deleted ones."""
         from mlflow.entities import ViewType
 
         found: list[str] = []
@@ -192,7 +192,10 @@ class Registry:
                 return []
             while True:
                 page = self._client.search_runs(
-                    [experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token
+                    [experiment.experiment_id],
+                    f"tags.`{TRAINING_KEY}` LIKE '%'",
+                    run_view_type=ViewType.ALL,
+                    page_token=token,
                 )
                 found += [run.info.run_id for run in page]
                 token = page.token

@@ -135,7 +135,7 @@ def test_a_finished_run_holds_parameters_rounds_metrics_data_and_files(
     run.log_metrics({"holdout_roc_auc": 0.7})
     run.log_dataset(DatasetUse("features.flights_v1", "training", "d1", {"tag": "train_x", "snapshot_id": 12}, COLUMNS))
     run.log_dataset(DatasetUse("features.flights_v1", "holdout", "d2", {"tag": "train_x", "snapshot_id": 12}, COLUMNS))
-    run.log_files({"record.json": b"{}", "reference.parquet": b"PAR1"})
+    run.log_files({"record.json": b"{}", "rows.bin": b"\x00"})
     version = run.register(ARTIFACT, TAGS, "")
     found = client.get_run(run.run_id)
     assert found.info.status == "FINISHED"
@@ -149,7 +149,7 @@ def test_a_finished_run_holds_parameters_rounds_metrics_data_and_files(
         "holdout": ("features.flights_v1", "d2"),
     }
     assert json.loads(inputs["training"].source)["snapshot_id"] == 12
-    assert registry.artifact(version, "reference.parquet") == b"PAR1"
+    assert registry.artifact(version, "rows.bin") == b"\x00"
 
 
 def test_an_unfinished_run_is_abandoned_as_killed_and_others_are_left_alone(

@@ -22,6 +22,7 @@ from include.mlops.lake.lake import Lake
 from include.mlops.learner.profile import from_parquet
 from include.mlops.ledger.publications import Publications, Validation
 from include.mlops.policy.alerting import Alert
+from include.mlops.registry.version import TRAINING_KEY
 from include.mlops.settings import Settings
 from include.mlops.spec.finding import Finding
 from include.mlops.spec.load import Specs
@@ -156,7 +157,7 @@ def test_what_the_registry_kept_of_it_goes_too(world: World) -> None:
 def test_so_does_what_a_training_that_was_killed_before_its_version_kept(world: World, deleted: bool) -> None:
     registry = world.platform.registry
     kept = registry.artifact(registry.version(world.model.name, 1), "reference.parquet")
-    run = registry.begin(world.model.name, "killed", {}, {})
+    run = registry.begin(world.model.name, "killed", {}, {TRAINING_KEY: "killed"})
     run.log_files({"reference.parquet": kept})
     run.fail()
     if deleted:
@@ -165,6 +166,24 @@ def test_so_does_what_a_training_that_was_killed_before_its_version_kept(world: 
     _erase(world)
 
     assert PERSON not in from_parquet(registry.artifact(run.run_id, "reference.parquet"))["carrier"].to_pylist()
+
+
+def test_a_profile_that_cannot_be_read_is_named_and_the_erasure_goes_on_after_its_removal(
+    world: World, mlflow_server: Settings
+) -> None:
+    registry = world.platform.registry
+    run = registry.begin(world.model.name, "broken", {}, {TRAINING_KEY: "broken"})
+    run.log_files({"reference.parquet": b"PAR1"})
+    run.fail()
+
+    with pytest.raises(MlopsError, match=f"reference.parquet of the training {run.run_id} of {world.model.name} in "):
+        _erase(world)
+    artifacts = Path(mlflow_server.mlflow_artifacts.removeprefix("file://"))
+    next(artifacts.rglob(f"{run.run_id}/artifacts/reference.parquet")).unlink()
+    _erase(world)
+
+    (record,) = world.platform.ledger.erasures.all()
+    assert record.finished_at
 
 
 def test_so_does_what_it_kept_for_a_model_whose_specification_was_removed(world: World) -> None:

@@ -24,8 +24,8 @@ def erase_from_artifacts(platform: Platform, keys: Mapping[str, str], versions: 
     training sets lost rows, and of their models: examples and checkpoints without any.
     """
     for model in sorted({*platform.registry.models(), *platform.specs.models}):
-        for run_id in platform.registry.runs_with(model, REFERENCE):
-            profile = from_parquet(platform.registry.artifact(run_id, REFERENCE))
+        for run_id in platform.registry.trainings_with(model, REFERENCE):
+            profile = _profile(platform, model, run_id)
             if set(keys) <= set(profile.column_names):
                 left = profile.filter(pc.invert(_hits(profile, keys)))
                 if left.num_rows < profile.num_rows:
@@ -34,6 +34,16 @@ def erase_from_artifacts(platform: Platform, keys: Mapping[str, str], versions: 
         platform.registry.forget_example(platform.registry.version(told["model"], told["version"]))
     for model in sorted({told["model"] for told in versions}):
         forget_model(platform.settings.warehouse, model)
+
+
+def _profile(platform: Platform, model: str, run_id: str) -> pa.Table:
+    try:
+        return from_parquet(platform.registry.artifact(run_id, REFERENCE))
+    except pa.ArrowInvalid as error:
+        raise MlopsError(
+            f"expected {REFERENCE} of the training {run_id} of {model} in MLflow to be rows, found: {error}; delete "
+            "that file where MLflow keeps it, then run the same command again"
+        ) from error
 
 
 def forget_shown(
