@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ def emr(
             "JOBS": f"emr-serverless://{application}",
             "JOBS_ROLE": ROLE,
             "JOBS_SECRET": "mlops",
+            "MLFLOW_URL": "http://mlflow.internal:5000",
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"MLOPS_{name}", value)
@@ -227,6 +228,12 @@ def test_the_task_links_to_the_jobs_log(emr: Emr) -> None:
     (job,) = emr.jobs
     assert link.startswith("https://console.aws.amazon.com/s3/buckets/lake?region=us-east-1&prefix=jobs/logs")
     assert link.endswith(f"/applications/{emr.application}/jobs/{job.id}/")
+
+
+def test_a_job_may_take_as_long_as_its_task(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
+    emr.task("ingest", _answers({"result": {}}))
+    limit = emr.run.dag.get_task("ingest").execution_timeout
+    assert [timedelta(minutes=job.execution_timeout_minutes) for job in emr.jobs] == [limit]
 
 
 def test_no_secret_is_in_what_a_job_is_asked_with(emr: Emr) -> None:

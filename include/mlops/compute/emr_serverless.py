@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pydantic import SecretStr
@@ -65,21 +66,28 @@ def upload(settings: Settings) -> Code:
 
 def require_reachable(settings: Settings) -> None:
     """Raises SettingsError where a job elsewhere could not reach what the settings name."""
+    specs = load_specs(settings.specs)
+    reads_files = any(group.source.path for group in specs.groups.values())
+    files = [one.place for model in specs.models.values() for one in model.exports if one.kind != "jdbc"]
+    below = any(not place.startswith(("/", *S3)) for place in files)
     lacking = {
         "MLOPS_WAREHOUSE_URL of the form s3://": settings.warehouse.startswith(S3),
         "MLOPS_CATALOG_URL of Glue, Postgres or a REST catalog": not settings.catalog.startswith("sqlite"),
         "MLOPS_LEDGER_URL of Postgres": not settings.ledger.startswith("sqlite"),
-        "MLOPS_LANDING_URL of the form s3://": settings.landing.startswith(S3) or not _reads_files(settings),
+        "MLOPS_LANDING_URL of the form s3://": settings.landing.startswith(S3) or not reads_files,
+        "MLOPS_EXPORT_URL of the form s3://": settings.exports.startswith(S3) or not below,
+        "exports to s3:// in the models' files": not any(place.startswith("/") for place in files),
+        "MLOPS_MLFLOW_URL of another machine": not _is_here(settings.mlflow_url) or not specs.models,
     }
     if wanted := [setting for setting, met in lacking.items() if not met]:
         raise SettingsError(
-            f"expected {'; and '.join(wanted)}, as MLOPS_JOBS is set, found files of one machine, which nobody "
-            "elsewhere can reach"
+            f"expected {'; and '.join(wanted)}, as MLOPS_JOBS is set, found what is on one machine alone, where a job "
+            "cannot reach it"
         )
 
 
-def _reads_files(settings: Settings) -> bool:
-    return any(group.source.path for group in load_specs(settings.specs).groups.values())
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def probe(settings: Settings) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 10
 GOING_ON = ("SUBMITTED", "QUEUED", "PENDING", "SCHEDULED", "RUNNING")
 """In the order of a job's life: one that moves on while they are asked for is met again."""
+LONGEST = timedelta(days=7)
+"""What EMR allows a job."""
 ENDED = ("SUCCESS", "FAILED", "CANCELLED")
 
 
@@ -65,6 +68,8 @@ class SparkJob(EmrServerlessStartJobOperator):
             waiter_max_attempts=60,
             **kwargs,
         )
+        limit = min(self.execution_timeout or LONGEST, LONGEST)  # else EMR's own, 12 hours: too few for a long backfill
+        self.config = {"executionTimeoutMinutes": int(limit.total_seconds() // 60)}
         self.step = step
         self.inputs = inputs
         self.received = received
@@ -188,5 +193,5 @@ def _without_answer(settings: Settings, told: dict[str, Any], *, mine: bool) -> 
     log_url = f"{settings.jobs_url.rstrip('/')}/logs/applications/{told['applicationId']}/jobs/{told['jobRunId']}/"
     what = f"job run {told['jobRunId']} ended {told['state']} {told.get('stateDetails') or ''}".strip()
     if told["state"] == "CANCELLED" and mine:
-        return MlopsError(f"{what}: somebody stopped it; clear the task to start it again")
+        return MlopsError(f"{what}: somebody stopped it, or its time was over; clear the task to start it again")
     return ServiceUnavailable(f"{what} without an answer; its log is at {log_url}")

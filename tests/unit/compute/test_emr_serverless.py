@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from include.mlops.compute import emr_serverless as emr
 from include.mlops.compute.job_driver import secret_variables
 from include.mlops.errors import SettingsError
-from include.mlops.settings import Settings
+from include.mlops.settings import ROOT, Settings
 from tests.aws import aws, bucket
 
 pytestmark = pytest.mark.slow  # moto's server
@@ -107,6 +108,21 @@ def test_a_place_that_takes_no_files_is_named(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"jobs_url": "s3://no-such-bucket/jobs"})
     with pytest.raises(SettingsError, match=r"s3://no-such-bucket/jobs \(MLOPS_JOBS_URL\)"):
         emr.upload(nowhere)
+
+
+def test_what_lies_on_one_machine_alone_is_named(settings: Settings, tmp_path: Path) -> None:
+    for folder in ("models", "feature_groups"):
+        shutil.copytree(ROOT / "include" / folder, tmp_path / folder)
+    model = tmp_path / "models" / "flight_delay.yaml"
+    exports = "exports: [parquet: {path: 'late/{ds}.parquet'}, csv: {path: '/srv/{ds}.csv'}]\n"
+    model.write_text(model.read_text() + exports)
+    named = settings.model_copy(update={"specs": tmp_path, "mlflow_url": "http://127.0.0.1:5000", "landing_url": ""})
+    with pytest.raises(SettingsError) as caught:
+        emr.require_reachable(Settings.model_validate(named.model_dump()))
+    for wanted in ("LANDING_URL of the form", "EXPORT_URL of the form", "exports to s3://", "MLFLOW_URL of another"):
+        assert wanted in str(caught.value)
+    model.write_text(model.read_text().replace("csv: {path: '/srv/", "csv: {path: 's3://out/"))
+    emr.require_reachable(settings.model_copy(update={"specs": tmp_path, "export_url": "s3://out"}))
 
 
 @pytest.mark.parametrize(
