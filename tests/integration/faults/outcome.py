@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 from include.mlops.ledger.publications import Publication
 from include.mlops.spec.interval import Interval
-from tests.integration.ingest.bundle import Bundle
+from tests.integration.ingest.bundle import READINGS, Bundle, readings
 from tests.integration.ingest.bundle import day as march
 from tests.integration.scoring.world import World, days
 
@@ -38,6 +39,22 @@ def told(one: Publication) -> dict[str, Any]:
     inputs = {name: {**what, "snapshot_id": 0, "modified": 0} for name, what in one.inputs.items()}
     plain = replace(one, run_id="", snapshot_id=0, inputs=inputs)
     return {field.name: getattr(plain, field.name) for field in fields(plain)}
+
+
+def landed(bundle: Bundle, numbers: Collection[int], transform: str = READINGS) -> Bundle:
+    """With a file of readings for each day of March."""
+    bundle.write_readings(transform)
+    for number in numbers:
+        bundle.land(bundle.readings, march(number), readings(march(number)))
+    return bundle
+
+
+def clean_days(bundle: Bundle, numbers: Collection[int], transform: str = READINGS) -> dict[int, Any]:
+    """What each day is where nothing happens to the run that makes it."""
+    landed(bundle, numbers, transform)
+    for number in numbers:
+        bundle.run(bundle.readings, march(number))
+    return {number: features(bundle, number, number) for number in numbers}
 
 
 def features(bundle: Bundle, first: int, last: int) -> Any:

@@ -22,7 +22,7 @@ from include.mlops.steps.release import release
 from include.mlops.steps.training.train import train
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
-from tests.integration.ingest.bundle import Bundle, readings
+from tests.integration.ingest.bundle import Bundle
 from tests.integration.ingest.bundle import day as march
 from tests.integration.scoring.conftest import Home
 from tests.integration.scoring.world import V1_AS_OF, World, day, days, flights, late_flights
@@ -161,6 +161,11 @@ def test_postgres_dies_while_a_day_is_judged(postgres: MortalPostgres, world: Wo
 
 
 @pytest.fixture(scope="module")
+def clean_days(new_bundle: Callable[[], Bundle]) -> dict[int, Any]:
+    return outcome.clean_days(new_bundle(), range(1, len(INGESTION) + 1))
+
+
+@pytest.fixture(scope="module")
 def bundle(postgres: MortalPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     """On a Spark server of its own, whose catalog is that Postgres."""
     state = tmp_path_factory.mktemp("spark-on-postgres")
@@ -171,11 +176,7 @@ def bundle(postgres: MortalPostgres, tmp_path_factory: pytest.TempPathFactory) -
         supervisor.start(spark_service(settings))
         supervisor.wait_until_up()
         session = connect(settings)
-        made = Bundle(settings, session)
-        made.write_readings()
-        for number in range(1, 9):
-            made.land(made.readings, march(number), readings(march(number)))
-        yield made
+        yield outcome.landed(Bundle(settings, session), range(1, len(INGESTION) + 1))
         session.stop()
 
 
@@ -188,7 +189,9 @@ INGESTION = [
 
 
 @pytest.mark.parametrize("number", range(len(INGESTION)), ids=[str(point) for point in INGESTION])
-def test_postgres_dies_while_a_day_is_ingested(postgres: MortalPostgres, bundle: Bundle, number: int) -> None:
+def test_postgres_dies_while_a_day_is_ingested(
+    postgres: MortalPostgres, bundle: Bundle, clean_days: dict[int, Any], number: int
+) -> None:
     """Spark's connections to the catalog and ours die, and are opened anew by the next tries: a pool that lost several
     connections may need one for each.
     """
@@ -202,16 +205,4 @@ def test_postgres_dies_while_a_day_is_ingested(postgres: MortalPostgres, bundle:
         bundle.run(bundle.readings, ds)
     except ServiceUnavailable:
         bundle.run(bundle.readings, ds)
-    assert _told(bundle, number + 1) == _clean(number + 1)
-
-
-def _told(bundle: Bundle, number: int) -> Any:
-    rows = bundle.rows(bundle.readings, march(number))
-    return [[row["sensor"], row["slot"], row["value"], row["note"]] for row in rows], [
-        one.rows for one in bundle.published(bundle.readings, march(number)).values()
-    ]
-
-
-def _clean(number: int) -> Any:
-    rows = readings(march(number))
-    return [[row["sensor"], row["slot"], row["value"], row["note"]] for row in rows], [len(rows)]
+    assert outcome.features(bundle, number + 1, number + 1) == clean_days[number + 1]

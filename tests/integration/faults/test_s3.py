@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import boto3
 import pyarrow as pa
@@ -27,7 +28,7 @@ from include.mlops.stored_files import file_system
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
 from tests.integration.faults.troubled_s3 import Trouble, TroubledS3, troubled_s3
-from tests.integration.ingest.bundle import Bundle, readings
+from tests.integration.ingest.bundle import Bundle
 from tests.integration.ingest.bundle import day as march
 from tests.integration.scoring.conftest import Home
 from tests.integration.scoring.world import FLIGHTS, V1_AS_OF, World, day, days, flights, late_flights
@@ -158,6 +159,11 @@ def test_s3_in_trouble_fails_a_training_that_the_next_try_makes_good(s3: Trouble
 
 
 @pytest.fixture(scope="module")
+def clean_days(new_bundle: Callable[[], Bundle]) -> dict[int, Any]:
+    return outcome.clean_days(new_bundle(), range(2, 6))
+
+
+@pytest.fixture(scope="module")
 def bundle(s3: TroubledS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     """On a Spark server of its own, whose warehouse is that bucket."""
     state = tmp_path_factory.mktemp("spark-on-s3")
@@ -166,10 +172,7 @@ def bundle(s3: TroubledS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         supervisor.start(spark_service(settings))
         supervisor.wait_until_up()
         session = connect(settings)
-        made = Bundle(settings, session)
-        made.write_readings()
-        for number in range(1, 6):
-            made.land(made.readings, march(number), readings(march(number)))
+        made = outcome.landed(Bundle(settings, session), range(1, 6))
         made.run(made.readings, march(1))
         yield made
         session.stop()
@@ -177,18 +180,20 @@ def bundle(s3: TroubledS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize(("trouble", "number"), [("slow down", 2), ("cut", 3)])
 def test_a_short_trouble_is_sat_out_while_spark_writes(
-    s3: TroubledS3, bundle: Bundle, trouble: Trouble, number: int
+    s3: TroubledS3, bundle: Bundle, clean_days: dict[int, Any], trouble: Trouble, number: int
 ) -> None:
     with Point(f"{STAGING}:_picked").happens(lambda: s3.begin(trouble, 1)):
         bundle.run(bundle.readings, march(number))
     assert s3.seen == 1
-    assert _values(bundle, number) == [row["value"] for row in readings(march(number))]
+    assert outcome.features(bundle, number, number) == clean_days[number]
 
 
 @pytest.mark.parametrize(
     ("step", "number"), [("include.mlops.steps.ingestion.ingest:stage", 4), (f"{STAGING}:_picked", 5)]
 )
-def test_ten_seconds_of_slow_down_are_sat_out_by_spark(s3: TroubledS3, bundle: Bundle, step: str, number: int) -> None:
+def test_ten_seconds_of_slow_down_are_sat_out_by_spark(
+    s3: TroubledS3, bundle: Bundle, clean_days: dict[int, Any], step: str, number: int
+) -> None:
     """Iceberg's own client waits and asks again, for minutes."""
 
     def for_ten_seconds() -> None:
@@ -204,8 +209,4 @@ def test_ten_seconds_of_slow_down_are_sat_out_by_spark(s3: TroubledS3, bundle: B
             time.sleep(10)
             bundle.run(bundle.readings, march(number))
     assert s3.seen
-    assert _values(bundle, number) == [row["value"] for row in readings(march(number))]
-
-
-def _values(bundle: Bundle, number: int) -> list[float]:
-    return [row["value"] for row in bundle.rows(bundle.readings, march(number))]
+    assert outcome.features(bundle, number, number) == clean_days[number]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -21,7 +22,7 @@ from include.mlops.settings import Settings
 from tests.integration.faults import outcome, steps
 from tests.integration.faults.dying import Point, start
 from tests.integration.faults.steps import Airline
-from tests.integration.ingest.bundle import Bundle, readings
+from tests.integration.ingest.bundle import Bundle
 from tests.integration.ingest.bundle import day as march
 from tests.integration.scoring.conftest import Home
 from tests.integration.scoring.world import V1_AS_OF, World, days, flights, late_flights
@@ -118,49 +119,53 @@ def _soon(kill: Callable[[], None], after: float) -> Iterator[Callable[[], None]
         timer.join()
 
 
+@pytest.fixture(scope="module")
+def clean_days(new_bundle: Callable[[], Bundle]) -> dict[int, Any]:
+    return outcome.clean_days(new_bundle(), (4, 5), SLOW)
+
+
 @pytest.fixture
 def bundle(server: Server) -> Iterator[Bundle]:
     session = connect(server.settings)
-    made = Bundle(server.settings, session)
-    made.write_readings(SLOW)
-    for number in (4, 5):
-        made.land(made.readings, march(number), readings(march(number)))
-    yield made
+    yield outcome.landed(Bundle(server.settings, session), (4, 5), SLOW)
     session.stop()
 
 
 @pytest.mark.parametrize("kind", [EXECUTOR, WORKER])
-def test_a_worker_that_is_killed_while_days_are_ingested_is_replaced(server: Server, bundle: Bundle, kind: str) -> None:
+def test_a_worker_that_is_killed_while_days_are_ingested_is_replaced(
+    server: Server, bundle: Bundle, clean_days: dict[int, Any], kind: str
+) -> None:
     bundle.run(bundle.readings, march(4))
     with _soon(lambda: server.kill_one(kind), 1.0) as killing, Point(f"{INGEST}:stage").happens(killing):
         bundle.run(bundle.readings, march(5))
-    assert _values(bundle, 5) == [row["value"] for row in readings(march(5))]
+    assert outcome.features(bundle, 5, 5) == clean_days[5]
 
 
 @pytest.fixture
 def lonely(server: Server) -> Iterator[Bundle]:
     """Its session's server may die."""
     session = connect(server.settings)
-    made = Bundle(server.settings, session)
-    made.write_readings(SLOW)
-    made.land(made.readings, march(4), readings(march(4)))
-    yield made
+    yield outcome.landed(Bundle(server.settings, session), (4, 5), SLOW)
     session.release_session_on_close = False  # type: ignore[attr-defined] # there is nobody to release it
     session.stop()
 
 
 @pytest.mark.parametrize("point", [Point(f"{INGEST}:stage"), Point(f"{STAGING}:_picked")], ids=str)
-def test_the_server_is_killed_while_a_day_is_ingested(server: Server, lonely: Bundle, point: Point) -> None:
+def test_the_server_is_killed_while_a_day_is_ingested(
+    server: Server, lonely: Bundle, clean_days: dict[int, Any], point: Point
+) -> None:
     """It is told as what can be tried again; the next try, a process as always, leaves a clean run's day."""
     after = 0.7 if "stage" in point.function else 0.0
     lost = pytest.raises(ServiceUnavailable, match="Spark was lost")
     with _soon(server.kill, after) as killing, point.happens(killing), lost:
         lonely.run(lonely.readings, march(4))
     server.start()
-    _is_made_good(server, lonely)
+    _is_made_good(server, lonely, clean_days[4])
 
 
-def test_the_server_is_started_again_while_a_day_is_ingested(server: Server, lonely: Bundle) -> None:
+def test_the_server_is_started_again_while_a_day_is_ingested(
+    server: Server, lonely: Bundle, clean_days: dict[int, Any]
+) -> None:
     def started_again() -> None:
         server.kill()
         server.start()
@@ -170,15 +175,15 @@ def test_the_server_is_started_again_while_a_day_is_ingested(server: Server, lon
         pytest.raises(ServiceUnavailable, match="Spark was lost"),
     ):
         lonely.run(lonely.readings, march(4))
-    _is_made_good(server, lonely)
+    _is_made_good(server, lonely, clean_days[4])
 
 
-def _is_made_good(server: Server, bundle: Bundle) -> None:
+def _is_made_good(server: Server, bundle: Bundle, clean: Any) -> None:
     assert bundle.published(bundle.readings, march(4)) == {}
     again = start(None, steps.ingest_days, server.settings, bundle.readings, march(4), march(4), "again")
     again.join(300)
     assert again.exitcode == 0
-    assert _values(bundle, 4) == [row["value"] for row in readings(march(4))]
+    assert outcome.features(bundle, 4, 4) == clean
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +225,3 @@ def test_the_server_is_killed_while_days_are_scored(
     clean = another_world()
     clean.score(20, 21)
     assert outcome.scores(world, 20, 21) == outcome.scores(clean, 20, 21)
-
-
-def _values(bundle: Bundle, number: int) -> list[float]:
-    return [row["value"] for row in bundle.rows(bundle.readings, march(number))]
