@@ -34,6 +34,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return _ByFile(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The loop takes longest, so it begins first: last, one process would wait for the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LOOP))
+
+
+def pytest_configure() -> None:
+    """Most of Spark's processes here live for a minute, in which its optimising compiler costs more than it gains."""
+    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_settings_of_this_machine() -> Iterator[None]:
     """A developer's own MLOPS_* variables must not reach the tests."""
