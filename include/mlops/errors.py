@@ -21,6 +21,7 @@
     |- BackupUnusable          a backup is damaged or of another version, or what it should go into is not empty
     |- WrongTrigger            a run was started by hand with values that it cannot use; nobody is called for it
     `- ServiceUnavailable      transient: Spark, MLflow, the catalog or the ledger did not answer
+       `- FileNotRead          Spark stopped at a landed file that it could not read this time
 
 A message says what was expected, what was found, where, and what to do next.
 """
@@ -161,6 +162,10 @@ class ServiceUnavailable(MlopsError):
     """A service did not answer; trying again can help."""
 
     transient = True
+
+
+class FileNotRead(ServiceUnavailable):
+    """Spark stopped at a file: it is broken, or its store did not answer, which Spark does not tell apart."""
 
 
 def rebuilt(name: str, message: str) -> MlopsError:

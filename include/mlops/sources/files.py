@@ -7,13 +7,14 @@ to need, so the same file would have more or fewer malformed rows from one query
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from include.mlops.errors import BrokenSource
 from include.mlops.policy.staleness import FILE
 from include.mlops.settings import Settings
-from include.mlops.sources.landing import address, identity, inspect, landed
+from include.mlops.sources.landing import address, broken, identity, inspect, landed
 from include.mlops.sources.source import CORRUPT, DAY, ORIGIN, Look, Raw
 from include.mlops.spec.feature_group import FeatureGroup
 
@@ -43,6 +44,12 @@ class LandedFiles:
             alike.setdefault(tuple(look.columns.items()), []).append(ds)
         return [Raw(self._frame(spark, looks[days[0]], days), looks[days[0]].columns) for days in alike.values()]
 
+    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:
+        if self._group.source.format != "parquet":
+            return {}
+        found = {ds: broken(self._url(ds)) for ds in days}
+        return {ds: error for ds, error in found.items() if error}
+
     def inputs(self, ds: date) -> dict[str, Any]:
         return {FILE: {"path": self._group.path(ds), **identity(self._url(ds))}}
 
@@ -54,9 +61,7 @@ class LandedFiles:
 
         files = [_literal(self._url(ds)) for ds in days]
         if self._group.source.format == "parquet":
-            # A file that breaks off has fewer rows than it promises, which fails its day alone.
-            rows = spark.read.option("ignoreCorruptFiles", "true").parquet(*files)
-            rows = rows.withColumn(CORRUPT, F.lit(None).cast("string"))
+            rows = spark.read.parquet(*files).withColumn(CORRUPT, F.lit(None).cast("string"))
         else:
             rows = self._text(spark, look, files)
         known = [name for name in self._group.source.columns if name in look.columns]

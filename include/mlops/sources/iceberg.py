@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from include.mlops.errors import EmptySource, UnreadableSource
+from include.mlops.errors import BrokenSource, EmptySource, UnreadableSource
 from include.mlops.lake.foreign import columns_at, has_day
 from include.mlops.lake.lake import Lake
 from include.mlops.sources.source import CORRUPT, DAY, ORIGIN, Look, Raw
@@ -64,6 +64,9 @@ class IcebergTable:
         origin = F.concat(F.lit(f"{self._table}@{self._snapshot}/{self._day}="), F.to_date(self._day))
         told = {DAY: F.to_date(self._day), CORRUPT: F.lit(None).cast("string"), ORIGIN: origin}
         return [Raw(rows.withColumns(told).select(*known, *told), columns)]
+
+    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:  # noqa: ARG002 - no files of ours
+        return {}
 
     def inputs(self, ds: date) -> dict[str, Any]:  # noqa: ARG002 - all days are read at one snapshot
         return {self._table: {"snapshot_id": self._snapshot}}

@@ -6,7 +6,7 @@ declares (sqlite), Spark would make zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 
 from include.mlops.compute.jdbc import jdbc_address
 from include.mlops.compute.session import read_once
-from include.mlops.errors import EmptySource, ServiceUnavailable, SettingsError, UnreadableSource
+from include.mlops.errors import BrokenSource, EmptySource, ServiceUnavailable, SettingsError, UnreadableSource
 from include.mlops.settings import Settings
 from include.mlops.sources.source import CORRUPT, DAY, ORIGIN, Look, Raw
 from include.mlops.spec.feature_group import FeatureGroup
@@ -76,6 +76,9 @@ class JdbcQuery:
             for names, days in alike.items()
             for some in (days[at : at + TOGETHER] for at in range(0, len(days), TOGETHER))
         ]
+
+    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:  # noqa: ARG002 - no files of ours
+        return {}
 
     def inputs(self, ds: date) -> dict[str, Any]:  # noqa: ARG002 - a query has no version of its own
         return {}

@@ -78,6 +78,23 @@ def inspect(group: FeatureGroup, url: str) -> Look:
             ) from error
 
 
+def broken(url: str) -> UnreadableFile | None:
+    """What is wrong with the rows of a Parquet file; None where all can be read. Memory holds one batch of them."""
+    with _answering(url):
+        filesystem, path = file_system(url)
+        rows = 0
+        try:
+            with filesystem.open_input_file(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches():
+                    rows += batch.num_rows
+        except Exception as error:  # pyarrow raises OSError, ArrowInvalid and others for damaged files
+            if isinstance(error, OSError) and trouble(error):
+                raise
+            found = " ".join(str(error).split())
+            return UnreadableFile(f"expected rows in {url}, found after {rows} of them: {found}; land it again")
+    return None
+
+
 def identity(url: str) -> dict[str, Any]:
     """Which file it is: `{"size":, "modified":, "sha256":}`; all None where there is none. Reads it once."""
     with _answering(url):

@@ -9,7 +9,7 @@ import grpc
 from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
-from include.mlops.errors import MlopsError, ServiceUnavailable
+from include.mlops.errors import FileNotRead, MlopsError, ServiceUnavailable
 
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 _DIED = (
@@ -36,6 +36,7 @@ _UNANSWERED = (
     "reduce your request rate",
 )
 """The catalog's database or S3 did not answer Spark."""
+_UNREAD = ("FAILED_READ_FILE.NO_HINT", "FAILED_READ_FILE.FILE_NOT_EXIST")
 _FULL = "No space left on device"
 _LOST_SESSION = ("INVALID_HANDLE.", "NO_ACTIVE_SESSION")
 """The server was started again and knows neither this session nor its operation, or the client found that out."""
@@ -43,7 +44,9 @@ _LOST_SESSION = ("INVALID_HANDLE.", "NO_ACTIVE_SESSION")
 
 @contextmanager
 def spark_failures(doing: str, remedy: str) -> Iterator[None]:
-    """Raises ServiceUnavailable where Spark was lost while `doing`, MlopsError with the `remedy` where it refused."""
+    """Raises ServiceUnavailable where Spark was lost while `doing`, FileNotRead where it stopped at a file, MlopsError
+    with the `remedy` where it refused.
+    """
     try:
         yield
     except (PySparkException, grpc.RpcError) as error:
@@ -59,6 +62,8 @@ def spark_failures(doing: str, remedy: str) -> Iterator[None]:
             raise ServiceUnavailable(f"Spark was lost while {doing}: {text}") from error
         if any(words in str(error) for words in _UNANSWERED):
             raise ServiceUnavailable(f"{doing}: what Spark reads or writes did not answer: {text}") from error
+        if any(words in str(error) for words in _UNREAD):
+            raise FileNotRead(f"{doing}: Spark could not read a file; if that stays so, land it again: {text}") from error
         raise MlopsError(f"{doing} failed in Spark; {remedy}: {text}") from error
 
 

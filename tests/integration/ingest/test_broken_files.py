@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.mlops.errors import PartitionsFailed
+from include.mlops.errors import FileNotRead, PartitionsFailed
+from include.mlops.sources.files import LandedFiles
+from include.mlops.steps.ingestion import ingest
+from include.mlops.steps.ingestion.transformed import transformed
 from tests.integration.ingest.bundle import COLUMNS, ZONE, Bundle, change, csv, day, json_lines, local, readings
 
 pytestmark = pytest.mark.slow
@@ -251,7 +255,7 @@ PARQUET: dict[str, Callable[[date], bytes | None]] = {
 }
 PARQUET_SAID = {
     "cut off": "UnreadableFile: expected a Parquet file at {path}, found: ",
-    "a broken page": "UnreadableFile: expected 6 rows or more in {path}, Spark could read 0; land it again",
+    "a broken page": "UnreadableFile: expected rows in {path}, found after 0 of them: ",
     "not parquet": "UnreadableFile: expected a Parquet file at {path}, found: ",
     "a missing column": "SchemaChanged: {path}: expected the column value of type double, found no such column",
     "another type": "SchemaChanged: {path}: expected note of type string, found the type binary (not so on 2013-03-0",
@@ -276,6 +280,49 @@ def test_broken_parquet_is_named_and_the_other_days_are_published(from_parquet: 
     assert [ds for ds, text in said.items() if text not in from_parquet.failures[ds]] == [], from_parquet.failures
     good = sorted(ds for name, ds in from_parquet.days.items() if name not in PARQUET_SAID)
     assert sorted(bundle.published(bundle.readings, day(1), day(len(PARQUET)))) == good
+
+
+@pytest.fixture
+def breaking(new_bundle: Callable[[], Bundle], monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """Two good days of Parquet; the second breaks after its rows were counted, before they are staged."""
+    bundle = new_bundle()
+    bundle.write_readings(format="parquet")
+    for ds in (day(1), day(2)):
+        bundle.land(bundle.readings, ds, _parquet(ds))
+
+    def after_it_broke(*given: Any) -> Any:
+        bundle.land(bundle.readings, day(2), _with_broken_page(day(2)))
+        return transformed(*given)
+
+    monkeypatch.setattr(ingest, "transformed", after_it_broke)
+    return bundle
+
+
+def test_a_parquet_file_that_breaks_between_two_readings_fails_its_day_alone(breaking: Bundle) -> None:
+    with pytest.raises(PartitionsFailed) as caught:
+        breaking.run(breaking.readings, day(1), day(2))
+    assert list(caught.value.failures) == [day(2)]
+    assert "UnreadableFile: expected rows in " in caught.value.failures[day(2)]
+    assert len(breaking.rows(breaking.readings, day(1), day(2))) == 6
+
+
+def test_a_file_that_spark_could_not_read_just_once_publishes_no_part_of_it(
+    breaking: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = LandedFiles.unreadable
+
+    def after_it_is_whole_again(source: LandedFiles, days: Iterable[date]) -> Any:
+        monkeypatch.setattr(ingest, "transformed", transformed)
+        breaking.land(breaking.readings, day(2), _parquet(day(2)))
+        return looked(source, days)
+
+    monkeypatch.setattr(LandedFiles, "unreadable", after_it_is_whole_again)
+    with pytest.raises(FileNotRead, match="Spark could not read a file; if that stays so, land it again") as caught:
+        breaking.run(breaking.readings, day(1), day(2))
+    assert (caught.value.transient, str(breaking.path(breaking.readings, day(2))) in str(caught.value)) == (True, True)
+    assert breaking.published(breaking.readings, day(1), day(2)) == {}
+    breaking.run(breaking.readings, day(1), day(2))
+    assert len(breaking.rows(breaking.readings, day(1), day(2))) == 12
 
 
 @pytest.mark.parametrize("name", ["good", "other whole numbers", "local times"])

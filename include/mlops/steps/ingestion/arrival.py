@@ -95,7 +95,7 @@ def with_reasons(group: FeatureGroup, seen: Seen, raw: Sequence[Raw]) -> tuple[D
         rows = source_rows(group, raw, emptied)
         reasons = _reasons(group, rows, days)
     for ds, more in found.items():
-        seen.changes[ds].extend(more)
+        seen.changes[ds].extend(change for change in more if change not in seen.changes[ds])
     return rows, reasons
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from include.mlops.errors import MeaningChanged, PartitionsFailed
+from include.mlops.errors import FileNotRead, MeaningChanged, PartitionsFailed
 from include.mlops.lake.schema import PARTITION_COLUMNS
 from include.mlops.lake.staging import Staged, stage
 from include.mlops.ledger.publications import Validation
 from include.mlops.spec.feature_group import FeatureGroup
 from include.mlops.spec.interval import Interval
 from include.mlops.spec.meaning import group_meaning
-from include.mlops.steps.ingestion.arrival import arrive, drift_record, look_at
+from include.mlops.steps.ingestion.arrival import Seen, arrive, drift_record, look_at
 from include.mlops.steps.ingestion.transform_inputs import usable, views
 from include.mlops.steps.ingestion.transformed import transformed
 from include.mlops.steps.inputs.readiness import require_inputs
@@ -50,6 +50,16 @@ class Ingested:
         return self.staged.rows if self.staged else {}
 
 
+@dataclass(frozen=True)
+class _Made:
+    """Of the days whose source can be read; the fields of `Ingested`."""
+
+    staged: Staged | None
+    quarantined: dict[date, int]
+    failures: dict[date, str]
+    inputs: dict[date, dict[str, Any]]
+
+
 def ingest(
     platform: Platform,
     group: FeatureGroup,
@@ -73,32 +83,42 @@ def ingest(
     if not (overdue and group.schedule.late == "go_on"):
         require_inputs(platform, group, interval)
     seen = look_at(platform, group, interval)
-    failures, days = seen.failures, list(seen.looks)
-    quarantined: dict[date, int] = {}
-    inputs: dict[date, dict[str, Any]] = {}
-    staged = None
-    if days:
-        origins = {ds: seen.source.inputs(ds) for ds in days}  # before it is read: what changes then is stale
-        spark = platform.spark
-        with spark_failures(f"reading the source of {group.name} {interval}", f"look at source in {group.folder}"):
-            spark.conf.set("spark.sql.session.timeZone", group.timezone)
-            arrived = arrive(platform, group, seen, run_id)
-        quarantined, failures = arrived.quarantined, failures | arrived.failures
-        days = [ds for ds in days if ds not in failures]
-        with spark_failures(f"ingesting {group.name} {interval}", f"look at {group.folder}/transform.py"):
-            if days:
-                reads, tables = views(platform, spark, group, interval, days)
-                inputs = {ds: {**origins[ds], **tables[ds]} for ds in days}
-                features = transformed(group, usable(arrived.rows, group, days), reads)
-                columns = {**group.publishes, **PARTITION_COLUMNS}
-                platform.lake.create(group.table, columns, staged=True, order=group.keys)
-                staged = stage(platform.lake, spark, group.table, features, days)
-    if staged is None:
-        raise PartitionsFailed(f"ingest {group.name}", failures)
+    made = None
+    while seen.looks and made is None:
+        try:
+            made = _make(platform, group, interval, seen, run_id)
+        except FileNotRead:
+            broken = seen.source.unreadable(seen.looks)
+            if not broken:  # its store did not answer just then
+                raise
+            for ds, error in broken.items():
+                del seen.looks[ds]
+                seen.failures[ds] = error.line()
+    if made is None or made.staged is None:
+        raise PartitionsFailed(f"ingest {group.name}", seen.failures | (made.failures if made else {}))
+    staged, quarantined, failures = made.staged, made.quarantined, seen.failures | made.failures
     counts = sum(staged.rows.values()), sum(quarantined.values())
     log.info("staged %s %s: %d rows, %d quarantined", group.name, interval, *counts)
     drift = drift_record(platform, group, seen, run_id)
-    return Ingested(group.name, staged, quarantined, failures, inputs, meaning, run_id, restated, drift)
+    return Ingested(group.name, staged, quarantined, failures, made.inputs, meaning, run_id, restated, drift)
+
+
+def _make(platform: Platform, group: FeatureGroup, interval: Interval, seen: Seen, run_id: str) -> _Made:
+    """Stage those of the days seen that can be used. Raises FileNotRead where Spark stops at a file."""
+    days, spark = list(seen.looks), platform.spark
+    origins = {ds: seen.source.inputs(ds) for ds in days}  # before it is read: what changes then is stale
+    with spark_failures(f"reading the source of {group.name} {interval}", f"look at source in {group.folder}"):
+        spark.conf.set("spark.sql.session.timeZone", group.timezone)
+        arrived = arrive(platform, group, seen, run_id)
+    days = [ds for ds in days if ds not in arrived.failures]
+    if not days:
+        return _Made(None, arrived.quarantined, arrived.failures, {})
+    with spark_failures(f"ingesting {group.name} {interval}", f"look at {group.folder}/transform.py"):
+        reads, tables = views(platform, spark, group, interval, days)
+        features = transformed(group, usable(arrived.rows, group, days), reads)
+        platform.lake.create(group.table, {**group.publishes, **PARTITION_COLUMNS}, staged=True, order=group.keys)
+        staged = stage(platform.lake, spark, group.table, features, days)
+    return _Made(staged, arrived.quarantined, arrived.failures, {ds: {**origins[ds], **tables[ds]} for ds in days})
 
 
 def require_meaning(platform: Platform, group: FeatureGroup, meaning: str) -> None:
