@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from include.mlops.alerts.alert import Alert
 from include.mlops.ledger.publications import Publication
 from include.mlops.policy.staleness import FILE
 from include.mlops.settings import ROOT
 from include.mlops.sources.landing import identity
+from include.mlops.steps.ingestion.landings import landings
 from tests.aws import aws, bucket
 from tests.bundle.runs import Run
 from tests.bundle.triggerer import triggerer
@@ -136,6 +138,18 @@ def test_a_corrected_file_starts_its_day_again(landing: Landing) -> None:
     landing.publish()
     landing.lands("carrier\nUA\nAA\n")
     assert landing.started(_message())[1] == [(f"{GROUP}_landed", str(DAY))]
+
+
+def test_a_file_that_is_corrected_before_the_deadline_is_waited_for_unless_the_run_failed(landing: Landing) -> None:
+    landing.lands()
+    before_the_deadline = datetime(2013, 4, 7, 6, tzinfo=UTC)
+    found = landings(landing.rooms, [_message()], before_the_deadline)
+    assert (found.start, list(found.left.values())) == ({}, ["the scheduled run of the day waits for it"])
+    broken = Alert("failed", f"ingest_{GROUP}", DAY, "critical", "ingest failed", "TruncatedFile")
+    landing.rooms.alerts.send(broken)
+    assert landings(landing.rooms, [_message()], before_the_deadline).start == {GROUP: [DAY]}
+    landing.rooms.ledger.incidents.recover("failed", f"ingest_{GROUP}", DAY, "the day after went through", datetime.now(UTC))
+    assert landings(landing.rooms, [_message()], before_the_deadline).start == {GROUP: [DAY]}
 
 
 def test_messages_that_nobody_can_use_hold_up_no_other(landing: Landing) -> None:

@@ -73,6 +73,13 @@ class Incidents:
         with self._store.read() as connection:
             return _one(connection, _open(kind, subject))
 
+    def covers(self, kind: str, subject: str, ds: date) -> bool:
+        """Whether that day was bad, by an incident that is open or closed."""
+        alike = and_(incidents.c.kind == kind, incidents.c.subject == subject)
+        query = select(incidents.c.id).where(alike, incidents.c.first_ds <= ds, ds <= incidents.c.last_ds).limit(1)
+        with self._store.read() as connection:
+            return connection.execute(query).first() is not None
+
     def open_incidents(self) -> list[Incident]:
         """Oldest first."""
         query = select(*_INCIDENT).where(incidents.c.closed_at.is_(None)).order_by(incidents.c.id)

@@ -27,7 +27,7 @@ def ingest_dag(group: FeatureGroup, others: Sequence[FeatureGroup] = (), readers
     """
     zone = ZoneInfo(group.timezone)
     restates = any(reader.restatement == "recompute" for reader in readers)
-    watch = Watch(f"ingest_{group.name}", group.table)
+    watch = Watch(group.ingestion, group.table)
     reads = "".join(f"\n- reads `{name}` of the days [{first}, {last}]" for name, (first, last) in group.reads.items())
     with DAG(
         dag_id=watch.dag_id,
@@ -63,7 +63,7 @@ def ingest_landed_dag(
     It is the same work, with the same incidents: what was late and now goes through is told as recovered.
     """
     restates = any(reader.restatement == "recompute" for reader in readers)
-    watch = Watch(f"ingest_{group.name}", group.table)
+    watch = Watch(group.ingestion, group.table)
     with DAG(
         dag_id=f"ingest_landed_{group.name}",
         description=f"{group.name}: days whose file came late or was corrected",

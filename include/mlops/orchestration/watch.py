@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from include.mlops.errors import NotReady, WrongTrigger
 from include.mlops.orchestration.defaults import Context, partition, platform, run_url
-from include.mlops.policy.alerting import Severity
+from include.mlops.policy.alerting import FAILED, LATE, Severity
 from include.mlops.spec.model import Alerts
 
 if TYPE_CHECKING:
     from include.mlops.steps.platform import Platform
 
 log = logging.getLogger(__name__)
-FAILED, LATE = "failed", "late"
 WAIT = "wait"  # the task that waits, in each ingest DAG
 COMMON = Alerts()  # the channel of the settings, and nobody in particular
 ONCE_THERE = "Once that is there, clear the run to go on."

@@ -16,6 +16,7 @@ Event = Literal["opened", "repeated", "escalated", "recovered", "noted"]
 Status = Literal["waiting", "sending", "sent", "refused"]
 
 RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
+FAILED, LATE = "failed", "late"  # the kinds of what a run tells
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 

@@ -222,6 +222,11 @@ class FeatureGroup(Spec):
         """The table's name in the lake; it bears the version."""
         return f"features.{self.name}_v{self.version}"
 
+    @property
+    def ingestion(self) -> str:
+        """The DAG that ingests it by its schedule, and what incidents of ingestion are about."""
+        return f"ingest_{self.name}"
+
     def path(self, ds: date) -> str:
         """Where the file of that day lies, below the landing root."""
         return self.source.path.format(ds=ds.isoformat())

@@ -25,6 +25,10 @@ def test_a_corrected_file_starts_its_day_at_any_time(now: datetime) -> None:
     assert left_because(replace(DAY, published=True), now) == ""
 
 
+def test_a_corrected_file_starts_its_day_once_the_scheduled_run_failed_and_waits_no_more() -> None:
+    assert left_because(replace(DAY, failed=True), MEANWHILE) == ""
+
+
 @pytest.mark.parametrize("now", [MEANWHILE, AFTER])
 def test_a_day_that_the_schedule_does_not_have_is_started_once_it_is_due(now: datetime) -> None:
     assert left_because(replace(DAY, scheduled=False), now) == ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+from include.mlops.policy.alerting import FAILED
 from include.mlops.policy.landing import Landed, left_because
 from include.mlops.policy.staleness import FILE
 from include.mlops.sources.announcements import UnreadableMessage, landed_objects, partition_of
@@ -59,6 +60,7 @@ def known(platform: Platform, group: FeatureGroup, ds: date) -> Landed:
         scheduled=schedule.start <= ticks and (schedule.end is None or ticks <= schedule.end),
         due=tick,
         deadline=tick + timedelta(hours=schedule.deadline),
+        failed=platform.ledger.incidents.covers(FAILED, group.ingestion, ds),
         published=published is not None,
         same=file is not None and same_file(address(platform.settings, group, ds), file),
     )
