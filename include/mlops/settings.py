@@ -28,6 +28,10 @@ _CONNECTIONS = rf"^({'|'.join(CONNECTIONS)})(,({'|'.join(CONNECTIONS)}))*$|^$"
 S3 = ("s3://", "s3a://")
 _DATABASES = ("postgresql+psycopg://", "postgresql://", "sqlite:///")
 _ENCODED = "expected user:password@host:port, with @, :, /, ? and # of the password percent-encoded (@ is %40)"
+_IN_FRONT = (
+    "expected no password behind the ?, where messages would show it: write user:password@host; the passphrase of a "
+    "client's key belongs into a service file (?service=)"
+)
 _CATALOGS = ("glue://", "https://", "http://")
 _SOURCE_URL = re.compile(r"MLOPS_SOURCE_([A-Z0-9_]+)_URL")
 _NAMED_URL = re.compile(r"(SOURCE|EXPORT)_[A-Z0-9_]+_URL")
@@ -48,14 +52,16 @@ def names_user(url: str) -> bool:
     return "@" in host or (url.startswith(S3) and ":" in host)  # the slash of a secret key would end it before the @
 
 
-def _is_encoded(url: str) -> bool:
-    """Or else a part of the password would be taken, and shown, for the host."""
-    parts = urlsplit(url)
+def _shows_password(url: str) -> str:
+    """Why messages would show a part of the password of a database's address; empty where none would."""
     try:
+        parts = urlsplit(url)
         parts.port  # noqa: B018 - it is parsed when it is asked for
     except ValueError:
-        return False
-    return parts.netloc.count("@") <= 1 and (parts.scheme.startswith("sqlite") or "@" not in parts.path)
+        return _ENCODED
+    if parts.netloc.count("@") > 1 or ("@" in parts.path and not parts.scheme.startswith("sqlite")):
+        return _ENCODED
+    return _IN_FRONT if {"password", "sslpassword"} & {name for name, _ in parse_qsl(parts.query)} else ""
 
 
 def _source_urls() -> dict[str, SecretStr]:
@@ -149,8 +155,8 @@ class Settings(BaseSettings):
         forms = _DATABASES + (_CATALOGS if told.field_name == "catalog_url" else ())
         if url.get_secret_value() and not url.get_secret_value().startswith(forms):
             raise ValueError(f"expected an address that begins with {', '.join(forms[:-1])} or {forms[-1]}")
-        if not _is_encoded(url.get_secret_value()):
-            raise ValueError(_ENCODED)
+        if wrong := _shows_password(url.get_secret_value()):
+            raise ValueError(wrong)
         return url
 
     @field_validator(
@@ -274,8 +280,8 @@ class Settings(BaseSettings):
                 f"postgresql://user:password@host/database, found nothing; connections that are set: {known}"
             )
         url = self.source_urls[connection].get_secret_value()
-        if not _is_encoded(url):
-            raise SettingsError(f"MLOPS_SOURCE_{connection.upper()}_URL: {_ENCODED}")
+        if wrong := _shows_password(url):
+            raise SettingsError(f"MLOPS_SOURCE_{connection.upper()}_URL: {wrong}")
         return url
 
     @cached_property
@@ -296,8 +302,8 @@ def export_connection(name: str) -> SecretStr:
             f"expected the address of the database '{name}' in {variable}, found none; set it to an SQLAlchemy URL "
             "such as postgresql+psycopg://user:password@host/database"
         )
-    if not _is_encoded(url):
-        raise SettingsError(f"{variable}: {_ENCODED}")
+    if wrong := _shows_password(url):
+        raise SettingsError(f"{variable}: {wrong}")
     return SecretStr(url)
 
 

@@ -227,6 +227,19 @@ def test_upkeep_that_fails_is_told_for_the_day_of_its_run_and_recovers(airflow: 
     assert rooms.ledger.incidents.open_incidents() == []
 
 
+def test_reports_that_stay_are_no_matter_of_the_tables_beside_them(
+    airflow: _Airflow, rooms: Platform, bag: DagBag, context: Contexts
+) -> None:
+    sunday = {"start_date": datetime(2026, 3, 1, 3, tzinfo=UTC)}
+    airflow.fails("maintain", None, PermissionError("reports/drift"), "delete_old_reports", **sunday)
+    airflow.succeeds("maintain", None, **sunday)
+    assert [message.title for message in airflow.told] == ["maintain: delete_old_reports failed for 2026-03-01"]
+    assert [one.subject for one in rooms.ledger.incidents.open_incidents()] == ["maintain.delete_old_reports"]
+    for callback in bag.dags["maintain"].get_task("delete_old_reports").on_success_callback:
+        callback(context("maintain", "delete_old_reports", None, start_date=datetime(2026, 3, 8, 3, tzinfo=UTC)))
+    assert rooms.ledger.incidents.open_incidents() == []
+
+
 def test_a_retraining_by_hand_is_told_for_its_as_of_date_and_recovers(airflow: _Airflow, rooms: Platform) -> None:
     by_hand: dict[str, Any] = {"run_type": "manual", "params": {"as_of": "2013-04-07"}}
     airflow.fails(RETRAIN, None, MlopsError("one class"), "train", **by_hand)

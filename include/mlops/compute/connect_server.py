@@ -161,5 +161,5 @@ def _spark_home() -> Path:
 
 
 def _properties(values: dict[str, str]) -> str:
-    """The text of a Java properties file, where a backslash escapes."""
-    return "".join(f"{key} {value}\n".replace("\\", "\\\\") for key, value in values.items())
+    """The text of a Java properties file, where a backslash escapes, and a value may begin with `=` or `:`."""
+    return "".join(f"{key}={value}\n".replace("\\", "\\\\") for key, value in values.items())

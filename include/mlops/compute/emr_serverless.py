@@ -29,7 +29,7 @@ from include.mlops.stored_files import read_whole, size_of, trouble, write_whole
 LAUNCH = Path(__file__).with_name("launch.py")
 # Of the machine that asks for the job, and no business of the job.
 _OWN = frozenset({"specs", "state", "connections", "landed_queue_url", "spark_remote", "spark_tls", "spark_master"})
-_OWN |= {"airflow_port", "mlflow_port", "spark_port", "mlflow_artifacts_url", "maven_url", "spark_properties"}
+_OWN |= {"host", "airflow_port", "mlflow_port", "spark_port", "mlflow_artifacts_url", "maven_url", "spark_properties"}
 
 
 @dataclass(frozen=True)

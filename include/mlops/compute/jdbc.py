@@ -36,5 +36,5 @@ def jdbc_address(url: str, variable: str, *, sqlite: str) -> JdbcAddress:
         return JdbcAddress("org.postgresql.Driver", f"jdbc:postgresql://{place}{parts.path}{query}", login)
     raise SettingsError(
         f"{variable}: expected sqlite:////absolute/path.db or postgresql://user:password@host/database, "
-        f"found {parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()!r}"
+        f"found {parts._replace(netloc=parts.netloc.rpartition('@')[2], query='').geturl()!r}"
     )

@@ -16,6 +16,7 @@ from include.mlops.spec.load import Specs
 
 log = logging.getLogger(__name__)
 OWNER = "platform"
+REPORTS = "delete_old_reports"
 
 
 def outbox_dag() -> DAG:
@@ -76,7 +77,8 @@ def doctor_dag() -> DAG:
 
 def maintain_dag() -> DAG:
     """What `python -m include.mlops maintain` does, once a week."""
-    watch = Watch("maintain", severity="warning", day=day_of_run)
+    watch = Watch("maintain", severity="warning", day=day_of_run, parts=(REPORTS,))
+    reports = watch.part(REPORTS)
     with DAG(
         dag_id=watch.dag_id,
         description="Expire snapshots, compact days, delete stray files and old reports",
@@ -92,7 +94,12 @@ def maintain_dag() -> DAG:
         tags=["operations"],
     ) as dag:
 
-        @task(doc_md="They lie where Airflow's tasks run. Returns how many there were.")
+        @task(
+            task_id=REPORTS,
+            on_failure_callback=reports.task_failed,
+            on_success_callback=reports.recovered,
+            doc_md="They lie where Airflow's tasks run. Returns how many there were.",
+        )
         def delete_old_reports() -> int:
             from include.mlops.settings import load_settings
             from include.mlops.steps.maintenance import delete_old_reports as step

@@ -35,6 +35,7 @@ def settings(server: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S
     monkeypatch.setattr(emr, "needed_jars", lambda _: ())
     return Settings(
         state=tmp_path,
+        host="auto",
         landing_url="s3://landing/in",
         catalog_url="glue://",
         warehouse_url="s3://lake/warehouse",
