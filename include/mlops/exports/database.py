@@ -28,10 +28,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from include.mlops.errors import ExportFailed, ServiceUnavailable, SettingsError
 from include.mlops.exports.table import require_fit, table_of
+from include.mlops.sql_errors import passes
 
 PATIENCE = 30  # seconds to wait for a connection, and for another writer's lock
 BATCH = 5_000  # rows of one round trip
@@ -78,9 +79,11 @@ class DayRows:
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
-            raise ServiceUnavailable(f"the database '{self._connection}' did not answer: {self._said(error)}") from None
         except SQLAlchemyError as error:
+            if isinstance(error, DBAPIError) and passes(error):
+                raise ServiceUnavailable(
+                    f"the database '{self._connection}' did not answer: {self._said(error)}"
+                ) from None
             raise ExportFailed(
                 f"the database '{self._connection}' refused the rows: {self._said(error)}; nothing was written. "
                 f"Correct the table {self._name}, or let another name be made"

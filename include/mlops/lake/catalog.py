@@ -26,9 +26,10 @@ from pyiceberg.exceptions import (
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import Timeout
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
+from include.mlops import sql_errors
 from include.mlops.aws_errors import passes
 from include.mlops.errors import ServiceUnavailable, SettingsError
 from include.mlops.settings import Settings
@@ -87,7 +88,9 @@ def available() -> Iterator[None]:
     """Raises ServiceUnavailable where the catalog does not answer, SettingsError where it lets nobody in."""
     try:
         yield
-    except OperationalError as error:
+    except DBAPIError as error:
+        if not sql_errors.passes(error):
+            raise
         raise ServiceUnavailable(f"the lake's catalog did not answer: {error.orig}; {_REMEDY}") from error
     except CommitStateUnknownException as error:
         raise ServiceUnavailable(f"the lake's catalog did not say whether it took a commit: {error}") from error

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, create_engine, func, make_url, select, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.sql_errors import passes
 
 READER = "mlops_reader"
 PREPARATION_LOCK = 7_265_002  # beside that of the ledger's migrations
@@ -72,9 +73,9 @@ def _connected(address: URL, what: str) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except OperationalError as error:
-        raise ServiceUnavailable(f"expected Postgres at {address!r} to answer, found: {error.orig}") from None
     except DBAPIError as error:
+        if passes(error):
+            raise ServiceUnavailable(f"expected Postgres at {address!r} to answer, found: {error.orig}") from None
         raise SettingsError(
             f"expected {address!r} to let its user {what}, found: {error.orig}; give that user the right, or have the "
             "owner of the server do it"

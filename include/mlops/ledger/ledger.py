@@ -32,7 +32,7 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from tenacity import retry, retry_if_exception_message, stop_after_delay, wait_random
 
 from include.mlops import stored_rows
@@ -45,6 +45,7 @@ from include.mlops.ledger.plain import dumps
 from include.mlops.ledger.publications import Publications
 from include.mlops.ledger.releases import Releases
 from include.mlops.ledger.tables import metadata
+from include.mlops.sql_errors import passes
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -207,13 +208,13 @@ class Ledger:
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, ProgrammingError) as error:
+        except DBAPIError as error:
             if _lacks_schema(error):
                 raise SettingsError(
                     f"the ledger at {self._engine.url!r} is behind this code ({error.orig}); "
                     "bring its schema up to date with Ledger(url).migrate()"
                 ) from error
-            if isinstance(error, ProgrammingError):
+            if not passes(error):
                 raise
             raise ServiceUnavailable(
                 f"the ledger at {self._engine.url!r} (MLOPS_LEDGER_URL) did not answer: {error.orig}"

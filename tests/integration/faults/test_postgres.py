@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from include.mlops.compute.session import connect
 from include.mlops.errors import ServiceUnavailable
@@ -114,6 +115,35 @@ def test_ten_seconds_without_postgres_are_sat_out_by_a_task_that_is_tried_again(
     assert tries > 1
     clean.score(28, 29)
     assert outcome.scores(world, 28, 29) == outcome.scores(clean, 28, 29)
+
+
+@pytest.mark.parametrize("point", SCORING[2:4], ids=str)
+def test_an_address_that_leads_to_a_standby_is_told_as_transient(
+    postgres: MortalPostgres, world: World, clean: World, point: Point
+) -> None:
+    """As for a while after a failover: the server answers, and only reads."""
+    try:
+        with (
+            point.happens(lambda: _reads_alone(postgres, "on")),
+            pytest.raises(ServiceUnavailable, match="did not answer: .*read-only transaction"),
+        ):
+            world.score(26, 27, "unlucky")
+    finally:
+        _reads_alone(postgres, "off")
+    world.score(26, 27)
+    clean.score(26, 27)
+    assert outcome.scores(world, 26, 27) == outcome.scores(clean, 26, 27)
+
+
+def _reads_alone(postgres: MortalPostgres, said: str) -> None:
+    """All connections from now on; those that are open end."""
+    engine = create_engine(postgres.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SET default_transaction_read_only = off"))
+        name = make_url(postgres.url).database
+        connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {said}'))
+        others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        connection.execute(others)
 
 
 def test_connections_that_a_restart_of_postgres_cut_are_opened_anew(postgres: MortalPostgres, world: World) -> None:
