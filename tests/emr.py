@@ -43,6 +43,11 @@ def job_runs(application: str) -> list[Any]:
     return list(_backend().job_runs[application])
 
 
+def kept_application(application: str) -> Any:
+    """As moto keeps it."""
+    return _backend().applications[application]
+
+
 def _backend() -> Any:
     return emr.emrserverless_backends["123456789012"][REGION]
 
@@ -69,7 +74,9 @@ def run_job(job: Any, home: Path) -> str:
     launch = _fetch(submit["entryPoint"], home)
     arguments = ("--properties-file", str(configuration), str(launch), *submit["entryPointArguments"])
     command = java_command(find_java(), "1g", home, "org.apache.spark.deploy.SparkSubmit", *arguments)
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "AIRFLOW"))}
+    # SPARK_: what a Connect session of this process leaves behind would make the driver a client.
+    ours = ("MLOPS_", "AIRFLOW", "SPARK_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment = {**own, **spark_environment(Settings()), **variables, "MLOPS_SPARK_PORT": str(free_port())}
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
     job.state = "FAILED" if done.returncode else "SUCCESS"

@@ -148,7 +148,9 @@ def test_a_file_that_is_corrected_before_the_deadline_is_waited_for_unless_the_r
     broken = Alert("failed", f"ingest_{GROUP}", DAY, "critical", "ingest failed", "TruncatedFile")
     landing.rooms.alerts.send(broken)
     assert landings(landing.rooms, [_message()], before_the_deadline).start == {GROUP: [DAY]}
-    landing.rooms.ledger.incidents.recover("failed", f"ingest_{GROUP}", DAY, "the day after went through", datetime.now(UTC))
+    landing.rooms.ledger.incidents.recover(
+        "failed", f"ingest_{GROUP}", DAY, "the day after went through", datetime.now(UTC)
+    )
     assert landings(landing.rooms, [_message()], before_the_deadline).start == {GROUP: [DAY]}
 
 

@@ -25,7 +25,7 @@ from include.mlops.stored_files import read_whole
 from tests.aws import aws, bucket
 from tests.bundle.runs import Run
 from tests.bundle.triggerer import triggerer
-from tests.emr import ROLE, create_application, job_runs, jobs_stay_submitted, run_job
+from tests.emr import ROLE, create_application, job_runs, jobs_stay_submitted, kept_application, run_job
 from tests.postgres import database_of_its_own
 
 if TYPE_CHECKING:
@@ -157,6 +157,14 @@ def test_an_earlier_trys_job_that_is_stopped_meanwhile_is_done_again(emr: Emr, m
 def test_an_application_that_sleeps_is_started(emr: Emr) -> None:
     boto3.client("emr-serverless").stop_application(applicationId=emr.application)
     assert emr.task("ingest", _answers({"result": {}})).state == "success"
+
+
+def test_an_application_that_goes_to_sleep_just_now_is_waited_for(emr: Emr) -> None:
+    application = kept_application(emr.application)
+    application.state = "STOPPING"
+    threading.Timer(3, lambda: setattr(application, "state", "STOPPED")).start()
+    assert emr.task("ingest", _answers({"result": {}})).state == "success"
+    assert application.state == "STARTED"
 
 
 def test_a_job_that_has_ended_is_not_taken_for_the_next_try(emr: Emr) -> None:

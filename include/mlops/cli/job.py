@@ -18,7 +18,7 @@ def job(order: Annotated[str, typer.Argument(help="Path or s3:// of a file that 
     """Run a step that Airflow ordered, and leave the answer beside the order; exit 1 where it failed."""
     with platform() as rooms:
         from include.mlops.compute.emr_serverless import read_order, write_answer
-        from include.mlops.errors import MlopsError
+        from include.mlops.errors import MlopsError, ServiceUnavailable
         from include.mlops.steps.handover import unpack
         from include.mlops.steps.spark_steps import Order, carry
 
@@ -26,6 +26,10 @@ def job(order: Annotated[str, typer.Argument(help="Path or s3:// of a file that 
             result = carry(rooms, unpack(Order, read_order(order)))
         except MlopsError as error:
             write_answer(order, {"error": type(error).__name__, "message": str(error)})
+            raise
+        except Exception as error:
+            kind = ServiceUnavailable if isinstance(error, OSError) else MlopsError  # as tasks of Airflow's are retried
+            write_answer(order, {"error": kind.__name__, "message": f"{type(error).__name__}: {error}"})
             raise
         write_answer(order, {"result": result})
         typer.echo(f"{order}: done")

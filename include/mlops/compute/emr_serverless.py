@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pydantic import SecretStr
 
+from include.mlops.aws_errors import passes
 from include.mlops.compute.jars import ensure_jars, needed_jars
 from include.mlops.compute.launch import BUNDLE, SECRET
 from include.mlops.errors import ServiceUnavailable, SettingsError
@@ -99,6 +100,10 @@ def probe(settings: Settings) -> str:
     try:
         found = boto3.client("emr-serverless").get_application(applicationId=settings.jobs_application)["application"]
     except (BotoCoreError, ClientError) as error:
+        if passes(error):
+            raise ServiceUnavailable(
+                f"expected EMR Serverless to answer for {settings.jobs}, found: {error}"
+            ) from error
         raise SettingsError(
             f"expected an application of EMR Serverless at {settings.jobs} (MLOPS_JOBS), found: {error}; correct its "
             "id, the region (AWS_DEFAULT_REGION), or what this user may do"

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from include.mlops.aws_errors import passes
 from include.mlops.compute.connect_server import connect_configuration
 from include.mlops.compute.emr_serverless import require_reachable, write_answer
 from include.mlops.compute.launch import SECRET
-from include.mlops.errors import SettingsError
+from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
 from include.mlops.settings import ROOT, Settings, load_settings
 
 PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
@@ -25,11 +26,11 @@ PLUGIN = "org.apache.spark.sql.connect.SparkConnectPlugin"
 def run(arguments: Sequence[str]) -> int:
     """Run `python -m include.mlops <arguments>` beside Spark; its exit code. The last argument is the job's order.
 
-    Raises SettingsError, which is then the order's answer, too.
+    Raises SettingsError, ServiceUnavailable, which is then the order's answer, too.
     """
     try:
         spark = _start(_settings())
-    except SettingsError as error:
+    except MlopsError as error:
         with suppress(OSError):
             write_answer(arguments[-1], {"error": type(error).__name__, "message": str(error)})
         raise
@@ -51,14 +52,19 @@ def _settings() -> Settings:
 
 
 def secret_variables(name: str) -> dict[str, str]:
-    """The variables that a secret of AWS Secrets Manager holds. Raises SettingsError, which shows no value."""
+    """The variables that a secret of AWS Secrets Manager holds.
+
+    Raises ServiceUnavailable where that does not answer, else SettingsError, which shows no value.
+    """
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
     told = f"expected a JSON object of MLOPS_* variables in the secret {name} (MLOPS_JOBS_SECRET)"
     try:
-        text = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+        text = boto3.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
     except (BotoCoreError, ClientError) as error:
+        if passes(error):
+            raise ServiceUnavailable(f"{told}, found: {error}") from None
         raise SettingsError(f"{told}, found: {error}; let the job's role (MLOPS_JOBS_ROLE) read it") from None
     try:
         found = json.loads(text)
@@ -87,5 +93,5 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 if __name__ == "__main__":
     try:
         sys.exit(run(sys.argv[1:]))
-    except SettingsError as error:
-        sys.exit(f"SettingsError: {error}")
+    except MlopsError as error:
+        sys.exit(error.line())

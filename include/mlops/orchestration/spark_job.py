@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow.providers.amazon.aws.hooks.emr import EmrServerlessHook
 from airflow.providers.amazon.aws.operators.emr import EmrServerlessStartJobOperator
 from airflow.providers.amazon.aws.triggers.emr import EmrServerlessStartJobTrigger
 from airflow.sdk.exceptions import AirflowException
@@ -134,7 +136,18 @@ class SparkJob(EmrServerlessStartJobOperator):
         url = emr.write_order(settings, f"{self.name}/{ti.id}", pack(order))
         self.job_driver = emr.job_driver(code, url)
         self.client_request_token = str(ti.id)  # of this try: a request that is sent twice starts one job
+        self._await_settled(settings)
         super().execute(cast("TaskContext", context))
+
+    def _await_settled(self, settings: Settings) -> None:
+        """An application that is on its way to sleep, or up by another task, may refuse to be started."""
+        for _ in range(self.waiter_max_attempts):
+            found = self.hook.conn.get_application(applicationId=self.application_id)["application"]["state"]
+            if found not in EmrServerlessHook.APPLICATION_INTERMEDIATE_STATES:
+                return
+            self.log.info("the application is %s: waiting for that to end", found)
+            time.sleep(POLL_SECONDS)
+        raise ServiceUnavailable(f"the application {settings.jobs} (MLOPS_JOBS) stays {found}")
 
 
 class JobEnds(EmrServerlessStartJobTrigger):
@@ -149,7 +162,7 @@ class JobEnds(EmrServerlessStartJobTrigger):
         try:
             found = self.hook().conn.get_job_run(applicationId=self.application_id, jobRunId=self.job_id)["jobRun"]
         except (BotoCoreError, ClientError) as error:
-            if not _passing(error):
+            if not passes(error):
                 return True  # the task will meet the same, and tell it
             log.warning("cannot look what job run %s does: %s", self.job_id, error)
             return False
@@ -172,20 +185,12 @@ def answering(settings: Settings) -> Iterator[None]:
         raise ServiceUnavailable(f"the application {settings.jobs} (MLOPS_JOBS) did not start: {error}") from error
     except (BotoCoreError, ClientError) as error:
         told = f"expected EMR Serverless to take jobs at {settings.jobs} (MLOPS_JOBS), found: {error}"
-        if _passing(error):
+        if passes(error):
             raise ServiceUnavailable(told) from error
         raise SettingsError(
             f"{told}; is that the application's id, in this region, and may this user start jobs, and pass "
             f"{settings.jobs_role} (MLOPS_JOBS_ROLE) to them?"
         ) from error
-
-
-def _passing(error: BotoCoreError | ClientError) -> bool:
-    if isinstance(error, ClientError):
-        return passes(error)
-    return (
-        "Endpoint" in type(error).__name__ or "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
-    )
 
 
 def _without_answer(settings: Settings, told: dict[str, Any], *, mine: bool) -> MlopsError:

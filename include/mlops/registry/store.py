@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from include.mlops import stored_rows
 from include.mlops.errors import BackupUnusable, ServiceUnavailable, SettingsError
+from include.mlops.sql_errors import passes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -118,13 +119,13 @@ class RegistryStore:
     @contextmanager
     def _answering(self) -> Iterator[None]:
         from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+        from sqlalchemy.exc import ArgumentError, DBAPIError
 
         try:
             yield
-        except OperationalError as error:
-            raise ServiceUnavailable(f"MLflow's database ({_SETTING}) did not answer: {error.orig}") from error
-        except (MlflowException, ArgumentError, ProgrammingError) as error:
+        except (MlflowException, ArgumentError, DBAPIError) as error:
+            if isinstance(error, DBAPIError) and passes(error):
+                raise ServiceUnavailable(f"MLflow's database ({_SETTING}) did not answer: {error.orig}") from error
             raise SettingsError(f"MLflow's database ({_SETTING}) cannot be used: {str(error)[:300]}") from error
 
 

@@ -127,18 +127,24 @@ def _exports(platform: Platform) -> str:
     from include.mlops.stored_files import takes_files
 
     asked = [export for model in platform.specs.models.values() for export in model.exports]
-    if any(export.kind != "jdbc" for export in asked):
-        place = platform.settings.exports
+    for place in sorted({_folder(platform, export.place) for export in asked if export.kind != "jdbc"}):
         try:
             takes_files(place)
         except (OSError, ValueError) as error:
             raise SettingsError(
-                f"expected a place that takes files at {place} (MLOPS_EXPORT_URL), found: {error}; correct the "
-                "address, or let this user write there"
+                f"expected a place that takes files at {place} (MLOPS_EXPORT_URL, or exports of a model), found: "
+                f"{error}; correct the address, or let this user write there"
             ) from error
     for table in (export.jdbc for export in asked if export.jdbc):
         DayRows(table.connection, export_connection(table.connection), table.table).answers()
     return f"{len(asked)} export(s), whose places answer"
+
+
+def _folder(platform: Platform, path: str) -> str:
+    """That of all files of an export, as far as it is the same every day."""
+    if not path.startswith(("/", "s3://")):
+        return platform.settings.exports
+    return path.partition("{")[0].rpartition("/")[0] or "/"
 
 
 def _airflow(platform: Platform) -> str:

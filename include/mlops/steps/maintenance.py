@@ -18,6 +18,7 @@ from include.mlops.errors import MlopsError, ServiceUnavailable
 from include.mlops.lake import maintenance, snapshots
 from include.mlops.lake.catalog import available
 from include.mlops.lake.checkpoints import abandoned, forget_abandoned
+from include.mlops.lake.lake import Lake
 from include.mlops.settings import Settings
 from include.mlops.steps.platform import Platform
 from include.mlops.steps.spark_failures import spark_failures
@@ -134,9 +135,17 @@ def maintain(
 
 
 def _in_turn(platform: Platform) -> list[str]:
-    lake = platform.lake
-    at = {name: maintenance.maintained_at(lake.table(name)) or _NEVER for name in snapshots.tables(lake)}
+    at = {name: _maintained_at(platform.lake, name) for name in snapshots.tables(platform.lake)}
     return sorted(at, key=lambda name: (at[name], name))
+
+
+def _maintained_at(lake: Lake, name: str) -> datetime:
+    try:
+        return maintenance.maintained_at(lake.table(name)) or _NEVER
+    except MlopsError as error:
+        if error.transient:
+            raise
+        return _NEVER  # what is wrong with it is told where it is tended
 
 
 def _of_versions(platform: Platform) -> dict[str, set[int]]:

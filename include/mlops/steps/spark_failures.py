@@ -63,7 +63,9 @@ def spark_failures(doing: str, remedy: str) -> Iterator[None]:
         if any(words in str(error) for words in _UNANSWERED):
             raise ServiceUnavailable(f"{doing}: what Spark reads or writes did not answer: {text}") from error
         if any(words in str(error) for words in _UNREAD):
-            raise FileNotRead(f"{doing}: Spark could not read a file; if that stays so, land it again: {text}") from error
+            raise FileNotRead(
+                f"{doing}: Spark could not read a file; if that stays so, land it again: {text}"
+            ) from error
         raise MlopsError(f"{doing} failed in Spark; {remedy}: {text}") from error
 
 

@@ -184,6 +184,12 @@ def test_sources_and_exports_that_do_not_answer_are_told(doctor: Doctor, tmp_pat
     wrong = _wrong(doctor(specs=str(specs), export_url=str(tmp_path / "out")))
     assert set(wrong) == {"exports"}
     assert "MLOPS_EXPORT_SHOP_URL" in wrong["exports"]
+    (tmp_path / "srv").write_text("no folder")
+    with (specs / "models" / "flight_delay.yaml").open("a") as file:
+        file.write(f"- csv: {{path: '{tmp_path}/srv/scores/{{ds}}.csv'}}\n")
+    refused = _wrong(doctor(specs=str(specs), export_url=str(tmp_path / "out")))["exports"]
+    assert f"expected a place that takes files at {tmp_path}/srv/scores (MLOPS_EXPORT_URL, or exports of a" in refused
+    (tmp_path / "srv").unlink()
     assert list((tmp_path / "out").iterdir()) == []
     nobody = f"postgresql://a:of-nobody@127.0.0.1:{free_port()}/x"
     result = doctor(specs=str(specs), export_shop_url=nobody)

@@ -36,6 +36,12 @@ def test_a_steps_error_is_the_answer_and_the_exit_code(settings: Settings, tmp_p
     assert answer["message"] in done.stderr
 
 
+def test_an_error_that_nobody_thought_of_is_an_answer_too(settings: Settings, tmp_path: Path) -> None:
+    done = _run(settings, tmp_path, {"step": "ingest", "run_id": "r", "ds": "2013-04-05", "inputs": {}})
+    assert done.returncode == 1
+    assert read_answer(str(tmp_path / "order.json")) == {"error": "MlopsError", "message": "KeyError: 'group'"}
+
+
 def test_a_steps_result_is_the_answer(settings: Settings, tmp_path: Path) -> None:
     order = {"step": "restate_dependents", "run_id": "r", "ds": "2013-04-05", "inputs": {"group": "flight_outcomes"}}
     done = _run(settings, tmp_path, order)

@@ -125,7 +125,7 @@ def test_an_address_that_leads_to_a_standby_is_told_as_transient(
     try:
         with (
             point.happens(lambda: _reads_alone(postgres, "on")),
-            pytest.raises(ServiceUnavailable, match="did not answer: .*read-only transaction"),
+            pytest.raises(ServiceUnavailable, match=r"did not answer: .*read-only transaction"),
         ):
             world.score(26, 27, "unlucky")
     finally:

@@ -22,6 +22,7 @@ from include.mlops.lake.checkpoints import StoredCheckpoints
 from include.mlops.lake.maintenance import MANY, compact, maintained_at
 from include.mlops.local.ports import free_port
 from include.mlops.settings import Settings
+from include.mlops.steps.erasure.plan import plan
 from include.mlops.steps.handover import unpack
 from include.mlops.steps.inputs.dependents import stale_everywhere
 from include.mlops.steps.maintenance import Maintained, delete_old_reports, maintain
@@ -255,6 +256,19 @@ def test_a_table_that_could_not_be_tended_fails_the_task_at_its_end(
     monkeypatch.setattr(snapshots, "expire", refuses)
     with pytest.raises(MlopsError, match=r"2 table\(s\) could not be tended\n.*bad block"):
         _carried(world).require_done()
+
+
+def test_a_table_that_lost_its_metadata_is_told_and_holds_up_no_other(world: World) -> None:
+    lost = world.platform.lake.table(OUTCOMES.table)
+    Path(lost.metadata_location.removeprefix("file://")).unlink()
+    done = maintain(world.platform, LATER)
+    told = {one.table: (one.failed, one.left) for one in done.tables}
+    assert told[TABLE] == (False, "")
+    assert told[OUTCOMES.table][0]
+    assert f"expected the metadata of the table {OUTCOMES.table}, which the lake" in told[OUTCOMES.table][1]
+    assert done.waiting == (OUTCOMES.table,)
+    with pytest.raises(MlopsError, match=f"expected the metadata of the table {OUTCOMES.table}"):
+        plan(world.platform, FLIGHTS, {FLIGHTS.keys[0]: "1"})
 
 
 def _carried(world: World) -> Maintained:

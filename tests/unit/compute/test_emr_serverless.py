@@ -16,7 +16,8 @@ import pytest
 
 from include.mlops.compute import emr_serverless as emr
 from include.mlops.compute.job_driver import secret_variables
-from include.mlops.errors import SettingsError
+from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.local.ports import free_port
 from include.mlops.settings import ROOT, Settings
 from tests.aws import aws, bucket
 
@@ -136,6 +137,21 @@ def test_a_secret_that_holds_no_variables_is_named_and_not_shown(server: None, t
     with pytest.raises(SettingsError, match=found) as caught:
         secret_variables(name)
     assert "sesame" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_a_secret_of_bytes_is_named_and_not_shown(server: None) -> None:
+    boto3.client("secretsmanager").create_secret(Name="bytes", SecretBinary=b"sesame")
+    with pytest.raises(SettingsError, match="found other text"):
+        secret_variables("bytes")
+
+
+def test_a_store_of_secrets_that_does_not_answer_is_asked_again(server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(
+        ServiceUnavailable, match=r"in the secret mlops \(MLOPS_JOBS_SECRET\), found: Could not connect"
+    ):
+        secret_variables("mlops")
 
 
 def test_a_secret_that_is_not_there_is_named(server: None) -> None:
