@@ -40,7 +40,7 @@ test: check ## Check everything and run all tests
 
 .PHONY: cluster-test
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target cluster-contracts cluster-compose
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line cluster-contracts cluster-compose
 
 .PHONY: cluster-contracts
 cluster-contracts: setup-dev

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import boto3
 import moto.emrserverless.models as emr
 import pytest
+from moto.emrserverless.exceptions import ValidationException
 
 from include.mlops.compute.connect_server import java_command, spark_environment
 from include.mlops.compute.java import find_java
@@ -46,6 +48,21 @@ def job_runs(application: str) -> list[Any]:
 def kept_application(application: str) -> Any:
     """As moto keeps it."""
     return _backend().applications[application]
+
+
+def settles_once_it_refused(monkeypatch: pytest.MonkeyPatch, application: str, meanwhile: str) -> None:
+    """The application is in that state until somebody wants it started, which it refuses, and for a second more."""
+    kept, start = kept_application(application), emr.EMRServerlessBackend.start_application
+    kept.state = meanwhile
+
+    def refused(backend: Any, application_id: str) -> None:
+        if kept.state == meanwhile:
+            settled = "STOPPED" if meanwhile == "STOPPING" else "STARTED"
+            threading.Timer(1, lambda: setattr(kept, "state", settled)).start()
+            raise ValidationException(f"Application {application_id} is {meanwhile}")
+        start(backend, application_id)
+
+    monkeypatch.setattr(emr.EMRServerlessBackend, "start_application", refused)
 
 
 def _backend() -> Any:

@@ -59,7 +59,8 @@ def _shows_password(url: str) -> str:
         parts.port  # noqa: B018 - it is parsed when it is asked for
     except ValueError:
         return _ENCODED
-    if parts.netloc.count("@") > 1 or ("@" in parts.path and not parts.scheme.startswith("sqlite")):
+    behind = f"{parts.path}{parts.query}{parts.fragment}" if parts.scheme.startswith("postgresql") else ""
+    if parts.netloc.count("@") > 1 or "@" in behind:
         return _ENCODED
     return _IN_FRONT if {"password", "sslpassword"} & {name for name, _ in parse_qsl(parts.query)} else ""
 

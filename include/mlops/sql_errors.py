@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-_STANDBY = ("25006", "25P03")
-"""Postgres' codes for a server that only reads, as one does after a failover, and for a transaction that it ended."""
+_STANDBY = ("25006", "25P03", "25P04")
+"""Postgres' codes for a server that only reads, as one does after a failover, and for transactions that it ended."""
 
 
 def passes(error: DBAPIError) -> bool:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from include.mlops import errors
-from include.mlops.errors import MlopsError, NotReady, ServiceUnavailable
+from include.mlops.errors import FileNotRead, MlopsError, NotReady, ServiceUnavailable
 from include.mlops.orchestration.defaults import RETRIES
 
 LASTING = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, MlopsError) and kind is not ServiceUnavailable
+    if issubclass(kind, MlopsError) and not issubclass(kind, ServiceUnavailable)
 ]
 
 
@@ -27,6 +27,7 @@ def _decided(error: BaseException) -> str:
     "error",
     [
         ServiceUnavailable("Spark did not answer"),
+        FileNotRead("Spark could not read a file"),
         ConnectionRefusedError("connection refused"),
         TimeoutError("timed out"),
         OSError(28, "no space left on device"),

@@ -25,7 +25,15 @@ from include.mlops.stored_files import read_whole
 from tests.aws import aws, bucket
 from tests.bundle.runs import Run
 from tests.bundle.triggerer import triggerer
-from tests.emr import ROLE, create_application, job_runs, jobs_stay_submitted, kept_application, run_job
+from tests.emr import (
+    ROLE,
+    create_application,
+    job_runs,
+    jobs_stay_submitted,
+    kept_application,
+    run_job,
+    settles_once_it_refused,
+)
 from tests.postgres import database_of_its_own
 
 if TYPE_CHECKING:
@@ -159,12 +167,14 @@ def test_an_application_that_sleeps_is_started(emr: Emr) -> None:
     assert emr.task("ingest", _answers({"result": {}})).state == "success"
 
 
-def test_an_application_that_goes_to_sleep_just_now_is_waited_for(emr: Emr) -> None:
-    application = kept_application(emr.application)
-    application.state = "STOPPING"
-    threading.Timer(3, lambda: setattr(application, "state", "STOPPED")).start()
+@pytest.mark.parametrize("meanwhile", ["STOPPING", "STARTING"])
+def test_an_application_that_is_on_its_way_is_waited_for(
+    emr: Emr, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    settles_once_it_refused(monkeypatch, emr.application, meanwhile)
     assert emr.task("ingest", _answers({"result": {}})).state == "success"
-    assert application.state == "STARTED"
+    assert kept_application(emr.application).state == "STARTED"
+    assert len(emr.jobs) == 1
 
 
 def test_a_job_that_has_ended_is_not_taken_for_the_next_try(emr: Emr) -> None:

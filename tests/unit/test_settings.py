@@ -81,6 +81,8 @@ def test_a_setting_that_is_wrong_or_half_of_one_is_named_and_no_secret_is_shown(
     [
         ("postgresql://me:open@sesame@db/x", "expected user:password@host:port, with @"),
         ("postgresql://me:sesame\u2100x@db/x", "expected user:password@host:port, with @"),
+        ("postgresql://me:12?sesame@db/x", "expected user:password@host:port, with @"),
+        ("postgresql://me:#sesame@db/x", "expected user:password@host:port, with @"),
         ("postgresql://me@db/x?password=sesame", "expected no password behind the ?"),
         ("postgresql://me@db/x?sslmode=verify-full&sslpassword=sesame", "expected no password behind the ?"),
     ],

@@ -100,11 +100,8 @@ def probe(settings: Settings) -> str:
     try:
         found = boto3.client("emr-serverless").get_application(applicationId=settings.jobs_application)["application"]
     except (BotoCoreError, ClientError) as error:
-        if passes(error):
-            raise ServiceUnavailable(
-                f"expected EMR Serverless to answer for {settings.jobs}, found: {error}"
-            ) from error
-        raise SettingsError(
+        kind = ServiceUnavailable if passes(error) else SettingsError  # a misspelt region does not answer, either
+        raise kind(
             f"expected an application of EMR Serverless at {settings.jobs} (MLOPS_JOBS), found: {error}; correct its "
             "id, the region (AWS_DEFAULT_REGION), or what this user may do"
         ) from error

@@ -55,15 +55,10 @@ class Lake:
             return open_catalog(self._settings)
 
     def table(self, name: str) -> Table:
-        """Raises MlopsError where there is no such table, or its metadata is lost."""
+        """Raises MlopsError where there is no such table, FileNotFoundError where its metadata is lost."""
         try:
             with available():
                 return self.catalog.load_table(name)
-        except FileNotFoundError as error:
-            raise MlopsError(
-                f"expected the metadata of the table {name}, which the lake's catalog names, found: {error}; restore "
-                "it from a backup, or drop the table from the catalog"
-            ) from error
         except NoSuchTableError:
             raise MlopsError(
                 f"expected the table {name} in the lake, found none: nothing was published to it yet"

@@ -136,18 +136,26 @@ class SparkJob(EmrServerlessStartJobOperator):
         url = emr.write_order(settings, f"{self.name}/{ti.id}", pack(order))
         self.job_driver = emr.job_driver(code, url)
         self.client_request_token = str(ti.id)  # of this try: a request that is sent twice starts one job
-        self._await_settled(settings)
-        super().execute(cast("TaskContext", context))
+        try:
+            super().execute(cast("TaskContext", context))
+        except ClientError:
+            if self._state() not in EmrServerlessHook.APPLICATION_INTERMEDIATE_STATES:
+                raise
+            self._await_settled(settings)
+            super().execute(cast("TaskContext", context))
 
     def _await_settled(self, settings: Settings) -> None:
-        """An application that is on its way to sleep, or up by another task, may refuse to be started."""
+        """One that goes to sleep, or that another task wakes, may refuse to be started."""
         for _ in range(self.waiter_max_attempts):
-            found = self.hook.conn.get_application(applicationId=self.application_id)["application"]["state"]
+            found = self._state()
             if found not in EmrServerlessHook.APPLICATION_INTERMEDIATE_STATES:
                 return
             self.log.info("the application is %s: waiting for that to end", found)
             time.sleep(POLL_SECONDS)
         raise ServiceUnavailable(f"the application {settings.jobs} (MLOPS_JOBS) stays {found}")
+
+    def _state(self) -> str:
+        return str(self.hook.conn.get_application(applicationId=self.application_id)["application"]["state"])
 
 
 class JobEnds(EmrServerlessStartJobTrigger):

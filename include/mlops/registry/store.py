@@ -126,7 +126,8 @@ class RegistryStore:
         except (MlflowException, ArgumentError, DBAPIError) as error:
             if isinstance(error, DBAPIError) and passes(error):
                 raise ServiceUnavailable(f"MLflow's database ({_SETTING}) did not answer: {error.orig}") from error
-            raise SettingsError(f"MLflow's database ({_SETTING}) cannot be used: {str(error)[:300]}") from error
+            found = error.orig if isinstance(error, DBAPIError) else error  # the rest of it is values of rows
+            raise SettingsError(f"MLflow's database ({_SETTING}) cannot be used: {str(found)[:300]}") from None
 
 
 def _beyond_fresh(connection: Connection) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from include.mlops.compute.jdbc import jdbc_address
 from include.mlops.compute.session import read_once
@@ -24,7 +24,6 @@ from include.mlops.errors import BrokenSource, EmptySource, ServiceUnavailable, 
 from include.mlops.settings import Settings
 from include.mlops.sources.source import CORRUPT, DAY, ORIGIN, Look, Raw
 from include.mlops.spec.feature_group import FeatureGroup
-from include.mlops.sql_errors import passes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -134,7 +133,9 @@ class JdbcQuery:
         try:
             yield
         except DBAPIError as error:
-            if passes(error) and (self._backend != "sqlite" or "locked" in str(error.orig)):
+            # A source is only read: one that complains of that has a query that writes.
+            lost = isinstance(error, (OperationalError, InterfaceError))
+            if lost and (self._backend != "sqlite" or "locked" in str(error.orig)):
                 raise self._unavailable(error) from None
             raise UnreadableSource(
                 f"{key} of {self._name} failed on the connection '{self._source.connection}': {self._told(error)}; "

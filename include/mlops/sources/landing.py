@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ from include.mlops.stored_files import file_system, trouble
 CHUNK = 1 << 16
 _ANEW = "land it again, or say `empty: allow` under source where a day may have none"
 _READABLE = "write times up to us, times of day as text, decimals of up to 38 digits, floats of 32 or 64 bits"
+_WRITTEN = "write the file with snappy, gzip or zstd, and without byte stream split"
 _DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
 
@@ -69,7 +71,7 @@ def inspect(group: FeatureGroup, url: str) -> Look:
             raise EmptyFile(f"expected rows in {url}, found 0 bytes; was the upload cut off? Land it again")
         try:
             if group.source.format == "parquet":
-                return _inspect_parquet(url, filesystem, path, may_be_empty=allowed)
+                return _inspect_parquet(group, url, filesystem, path)
             with filesystem.open_input_file(path) as file:
                 return _inspect_text(group, url, file, info.size)
         except PermissionError as error:
@@ -88,7 +90,8 @@ def broken(url: str) -> UnreadableFile | None:
                 for batch in pq.ParquetFile(file).iter_batches():
                     rows += batch.num_rows
         except Exception as error:  # pyarrow raises OSError, ArrowInvalid and others for damaged files
-            if isinstance(error, OSError) and trouble(error):
+            # Of what is wrong with the content, Arrow's errors bear no number.
+            if isinstance(error, OSError) and (trouble(error) or error.errno):
                 raise
             found = " ".join(str(error).split())
             return UnreadableFile(f"expected rows in {url}, found after {rows} of them: {found}; land it again")
@@ -186,7 +189,7 @@ def _named_in(file: Any, names: Iterable[str]) -> set[str]:
     return found
 
 
-def _inspect_parquet(url: str, filesystem: Any, path: str, *, may_be_empty: bool) -> Look:
+def _inspect_parquet(group: FeatureGroup, url: str, filesystem: Any, path: str) -> Look:
     try:
         with filesystem.open_input_file(path) as file:
             metadata = pq.read_metadata(file)
@@ -195,11 +198,13 @@ def _inspect_parquet(url: str, filesystem: Any, path: str, *, may_be_empty: bool
         if isinstance(error, OSError) and trouble(error):
             raise
         raise UnreadableFile(f"expected a Parquet file at {url}, found: {error}; land it again") from error
-    if metadata.num_rows == 0 and not may_be_empty:
+    if metadata.num_rows == 0 and group.source.empty == "fail":
         raise EmptyFile(f"expected rows in {url}, found none; {_ANEW}")
     if unknown := [f"{field.name} of type {field.type}" for field in schema if _refused(field.type)]:
         found = ", ".join(unknown)
         raise UnreadableFile(f"{url}: found {found}, which Spark cannot read; {_READABLE}")
+    if strange := _strange(metadata, group.source.columns):
+        raise UnreadableFile(f"{url}: found {strange}, which Spark cannot read; {_WRITTEN}")
     if twice := repeated(tuple(schema.names), apart_from_case=True):
         told = "expected names that differ in more than case (Spark reads them as one)"
         raise WrongHeader(f"{url}: {told}, found {', '.join(twice)}; correct the file")
@@ -246,6 +251,17 @@ def _refused(kind: pa.DataType) -> bool:
     too_wide = arrow.is_decimal(kind) and kind.precision > 38
     inside = (kind.field(number).type for number in range(kind.num_fields))
     return bool(in_ns or too_wide or arrow.is_time(kind) or arrow.is_float16(kind) or any(map(_refused, inside)))
+
+
+def _strange(metadata: pq.FileMetaData, declared: Iterable[str]) -> str:
+    """How a column that is read was written in a way that Spark does not know; empty where it knows all."""
+    for group, number in itertools.product(range(metadata.num_row_groups), range(metadata.num_columns)):
+        part = metadata.row_group(group).column(number)
+        if part.path_in_schema.partition(".")[0] in declared:
+            for way in (part.compression, *part.encodings):
+                if way in ("BROTLI", "LZO", "BYTE_STREAM_SPLIT"):
+                    return f"{part.path_in_schema} written with {way}"
+    return ""
 
 
 @contextmanager

@@ -82,7 +82,8 @@ class Export(Spec):
         chosen = self._chosen
         if isinstance(chosen, TableExport):
             return f"{chosen.connection}: {chosen.table}"
-        return posixpath.normpath(chosen.path)
+        scheme, mark, path = chosen.path.rpartition("://")
+        return f"{scheme}{mark}{posixpath.normpath(path)}"
 
     @property
     def _chosen(self) -> FileExport | TableExport:

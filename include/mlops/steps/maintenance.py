@@ -142,10 +142,8 @@ def _in_turn(platform: Platform) -> list[str]:
 def _maintained_at(lake: Lake, name: str) -> datetime:
     try:
         return maintenance.maintained_at(lake.table(name)) or _NEVER
-    except MlopsError as error:
-        if error.transient:
-            raise
-        return _NEVER  # what is wrong with it is told where it is tended
+    except FileNotFoundError:
+        return _NEVER  # that its metadata is lost is told where it is tended
 
 
 def _of_versions(platform: Platform) -> dict[str, set[int]]:

@@ -36,7 +36,7 @@ _UNANSWERED = (
     "reduce your request rate",
 )
 """The catalog's database or S3 did not answer Spark."""
-_UNREAD = ("FAILED_READ_FILE.NO_HINT", "FAILED_READ_FILE.FILE_NOT_EXIST")
+_UNREAD = tuple(f"FAILED_READ_FILE.{why}" for why in ("NO_HINT", "FILE_NOT_EXIST", "CANNOT_READ_FILE_FOOTER"))
 _FULL = "No space left on device"
 _LOST_SESSION = ("INVALID_HANDLE.", "NO_ACTIVE_SESSION")
 """The server was started again and knows neither this session nor its operation, or the client found that out."""

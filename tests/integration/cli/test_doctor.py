@@ -20,6 +20,7 @@ from include.mlops.ledger.ledger import Ledger
 from include.mlops.local.ports import free_port
 from include.mlops.settings import ROOT, Settings
 from include.mlops.stored_files import entries
+from tests.aws import aws
 
 pytestmark = pytest.mark.slow
 Doctor = Callable[..., Result]
@@ -195,6 +196,11 @@ def test_sources_and_exports_that_do_not_answer_are_told(doctor: Doctor, tmp_pat
     result = doctor(specs=str(specs), export_shop_url=nobody)
     assert _wrong(result)["exports"].startswith("ServiceUnavailable: ")
     assert "of-nobody" not in result.output
+    with (specs / "models" / "flight_delay.yaml").open("a") as file:
+        file.write("- csv: {path: 's3://no-such-bucket/scores/{ds}.csv'}\n")
+    with aws():
+        refused = _wrong(doctor(specs=str(specs), export_url=str(tmp_path / "out")))["exports"]
+    assert "expected a place that takes files at s3://no-such-bucket/scores (MLOPS_EXPORT_URL, or" in refused
 
 
 def test_an_airflow_elsewhere_or_of_another_version_is_told(doctor: Doctor, mlflow_server: Settings) -> None:

@@ -236,6 +236,12 @@ def _parquet(ds: date, *, drop: str = "", unit: str = "us", **types: pa.DataType
     return file.getvalue()
 
 
+def _rewritten(content: bytes, **how: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pq.read_table(io.BytesIO(content)), file, **{"use_dictionary": False, **how})
+    return file.getvalue()
+
+
 def _with_broken_page(ds: date) -> bytes:
     """Its footer is whole; the pages of the first columns are not."""
     content = _parquet(ds)
@@ -252,6 +258,8 @@ PARQUET: dict[str, Callable[[date], bytes | None]] = {
     "a missing column": lambda ds: _parquet(ds, drop="value"),
     "another type": lambda ds: _parquet(ds, note=pa.binary()),
     "times that spark cannot read": lambda ds: _parquet(ds, unit="ns"),
+    "floats split by bytes": lambda ds: _rewritten(_parquet(ds), use_byte_stream_split=["value"]),
+    "brotli": lambda ds: _rewritten(_parquet(ds), compression="brotli"),
 }
 PARQUET_SAID = {
     "cut off": "UnreadableFile: expected a Parquet file at {path}, found: ",
@@ -259,6 +267,8 @@ PARQUET_SAID = {
     "not parquet": "UnreadableFile: expected a Parquet file at {path}, found: ",
     "a missing column": "SchemaChanged: {path}: expected the column value of type double, found no such column",
     "another type": "SchemaChanged: {path}: expected note of type string, found the type binary (not so on 2013-03-0",
+    "floats split by bytes": "UnreadableFile: {path}: found value written with BYTE_STREAM_SPLIT, which Spark cannot",
+    "brotli": "UnreadableFile: {path}: found sensor written with BROTLI, which Spark cannot read; write the file",
     "times that spark cannot read": "UnreadableFile: {path}: found at of type timestamp[ns, tz=UTC], known_at of type",
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from include.mlops.errors import SpecError
+from include.mlops.errors import MlopsError, SpecError
 from include.mlops.lake import erasing, matching, snapshots
 from include.mlops.lake.erasing import Held
 from include.mlops.lake.matching import Match
@@ -85,9 +85,19 @@ def matches(platform: Platform, keys: Mapping[str, str]) -> dict[str, Match]:
         if name.startswith("quarantine."):
             if _could_name(platform, name, keys):
                 found[name] = matching.by_records(keys)
-        elif match := matching.by_columns(platform.lake, name, keys):
+        elif match := _by_columns(platform, name, keys):
             found[name] = match
     return found
+
+
+def _by_columns(platform: Platform, name: str, keys: Mapping[str, str]) -> Match | None:
+    try:
+        return matching.by_columns(platform.lake, name, keys)
+    except FileNotFoundError as error:
+        raise MlopsError(
+            f"expected the metadata of the table {name}, which the lake's catalog names, found: {error}; an erasure "
+            "would pass over its rows: restore it from a backup, or drop it from the catalog and delete its files"
+        ) from error
 
 
 def _could_name(platform: Platform, quarantine: str, keys: Mapping[str, str]) -> bool:
