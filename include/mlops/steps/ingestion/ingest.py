@@ -74,8 +74,8 @@ def ingest(
     `overdue` says that the deadline is past: a group whose schedule says so goes on without the inputs that are
     missing, and `inputs` marks them.
 
-    Raises NotReady, SpecError, MeaningChanged (unless `restated` says why it did), and PartitionsFailed where no
-    partition is left.
+    Raises NotReady, SpecError, MeaningChanged (unless `restated` says why it did), PartitionsFailed where no partition
+    is left, and FileNotRead where Spark stopped at a file that is whole.
     """
     meaning = group_meaning(group)
     if not restated:
