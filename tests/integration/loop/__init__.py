@@ -1,0 +1,1 @@
+"""The loop, played once for this package."""
