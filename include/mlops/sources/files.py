@@ -7,11 +7,11 @@ to need, so the same file would have more or fewer malformed rows from one query
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from include.mlops.errors import BrokenSource
+from include.mlops.errors import BrokenSource, UnreadableFile
 from include.mlops.policy.staleness import FILE
 from include.mlops.settings import Settings
 from include.mlops.sources.landing import address, broken, identity, inspect, landed
@@ -44,11 +44,31 @@ class LandedFiles:
             alike.setdefault(tuple(look.columns.items()), []).append(ds)
         return [Raw(self._frame(spark, looks[days[0]], days), looks[days[0]].columns) for days in alike.values()]
 
-    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:
+    def unreadable(self, spark: SparkSession, looks: Mapping[date, Look]) -> dict[date, BrokenSource]:
+        """By Arrow, which tells a broken file from a store that does not answer; else by Spark, a day at a time."""
         if self._group.source.format != "parquet":
             return {}
-        found = {ds: broken(self._url(ds)) for ds in days}
+        found = {ds: broken(self._url(ds)) for ds in looks}
+        if not any(found.values()):
+            found = {ds: self._refused(spark, ds, look) for ds, look in looks.items()}
         return {ds: error for ds, error in found.items() if error}
+
+    def _refused(self, spark: SparkSession, ds: date, look: Look) -> UnreadableFile | None:
+        """Why Spark cannot read a file that Arrow reads."""
+        from pyspark.errors import PySparkException
+        from pyspark.sql import functions as F
+
+        try:
+            rows = self._frame(spark, look, [ds])
+            rows.select(F.max(F.xxhash64(*(F.col(name).cast("string") for name in rows.columns)))).collect()
+        except PySparkException as error:
+            condition = error.getCondition() or ""
+            if not condition.startswith("FAILED_READ_FILE"):
+                raise
+            return UnreadableFile(
+                f"expected rows in {self._url(ds)}, Spark could not read them: {condition}; land it again"
+            )
+        return None
 
     def inputs(self, ds: date) -> dict[str, Any]:
         return {FILE: {"path": self._group.path(ds), **identity(self._url(ds))}}

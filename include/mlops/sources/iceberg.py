@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,8 @@ class IcebergTable:
         told = {DAY: F.to_date(self._day), CORRUPT: F.lit(None).cast("string"), ORIGIN: origin}
         return [Raw(rows.withColumns(told).select(*known, *told), columns)]
 
-    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:  # noqa: ARG002 - no files of ours
+    def unreadable(self, spark: SparkSession, looks: Mapping[date, Look]) -> dict[date, BrokenSource]:  # noqa: ARG002
+        """None: nothing is read of files that are ours to judge."""
         return {}
 
     def inputs(self, ds: date) -> dict[str, Any]:  # noqa: ARG002 - all days are read at one snapshot

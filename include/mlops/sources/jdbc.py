@@ -6,7 +6,7 @@ declares (sqlite), Spark would make zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -77,7 +77,8 @@ class JdbcQuery:
             for some in (days[at : at + TOGETHER] for at in range(0, len(days), TOGETHER))
         ]
 
-    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:  # noqa: ARG002 - no files of ours
+    def unreadable(self, spark: SparkSession, looks: Mapping[date, Look]) -> dict[date, BrokenSource]:  # noqa: ARG002
+        """None: nothing is read of files that are ours to judge."""
         return {}
 
     def inputs(self, ds: date) -> dict[str, Any]:  # noqa: ARG002 - a query has no version of its own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,7 +53,7 @@ class Source(Protocol):
     def read(self, spark: SparkSession, looks: Mapping[date, Look]) -> Sequence[Raw]:
         """The rows of those days, in frames of columns alike."""
 
-    def unreadable(self, days: Iterable[date]) -> dict[date, BrokenSource]:
+    def unreadable(self, spark: SparkSession, looks: Mapping[date, Look]) -> dict[date, BrokenSource]:
         """Those days whose rows are broken, after Spark stopped at one of them. It may read them whole."""
 
     def inputs(self, ds: date) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -321,10 +321,10 @@ def test_a_file_that_spark_could_not_read_just_once_publishes_no_part_of_it(
 ) -> None:
     looked = LandedFiles.unreadable
 
-    def after_it_is_whole_again(source: LandedFiles, days: Iterable[date]) -> Any:
+    def after_it_is_whole_again(source: LandedFiles, *given: Any) -> Any:
         monkeypatch.setattr(ingest, "transformed", transformed)
         breaking.land(breaking.readings, day(2), _parquet(day(2)))
-        return looked(source, days)
+        return looked(source, *given)
 
     monkeypatch.setattr(LandedFiles, "unreadable", after_it_is_whole_again)
     with pytest.raises(FileNotRead, match="Spark could not read a file; if that stays so, land it again") as caught:

@@ -88,7 +88,8 @@ def ingest(
         try:
             made = _make(platform, group, interval, seen, run_id)
         except FileNotRead:
-            broken = seen.source.unreadable(seen.looks)
+            with spark_failures(f"looking for what is broken of {group.name} {interval}", "look at its files"):
+                broken = seen.source.unreadable(platform.spark, seen.looks)
             if not broken:  # its store did not answer just then
                 raise
             for ds, error in broken.items():
