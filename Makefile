@@ -40,15 +40,8 @@ test: check ## Check everything and run all tests
 
 .PHONY: cluster-test
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line cluster-contracts cluster-compose
-
-.PHONY: cluster-contracts
-cluster-contracts: setup-dev
 	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/contract/compute tests/contract/carriers \
 		tests/contract/lake tests/contract/registry tests/integration/cli/test_doctor.py tests/integration/cluster
-
-.PHONY: cluster-compose
-cluster-compose: setup-dev
 	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/integration/compose
 
 .PHONY: test-fast
