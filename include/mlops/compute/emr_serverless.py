@@ -22,8 +22,9 @@ from pydantic import SecretStr
 from include.mlops.aws_errors import passes
 from include.mlops.compute.jars import ensure_jars, needed_jars
 from include.mlops.compute.launch import BUNDLE, SECRET
-from include.mlops.errors import ServiceUnavailable, SettingsError
+from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
 from include.mlops.settings import ROOT, S3, Settings
+from include.mlops.spec.export import is_absolute
 from include.mlops.spec.load import load_specs
 from include.mlops.stored_files import read_whole, size_of, trouble, write_whole
 
@@ -70,7 +71,7 @@ def require_reachable(settings: Settings) -> None:
     specs = load_specs(settings.specs)
     reads_files = any(group.source.path for group in specs.groups.values())
     files = [one.place for model in specs.models.values() for one in model.exports if one.kind != "jdbc"]
-    below = any(not place.startswith(("/", *S3)) for place in files)
+    below = any(not is_absolute(place) for place in files)
     lacking = {
         "MLOPS_WAREHOUSE_URL of the form s3://": settings.warehouse.startswith(S3),
         "MLOPS_CATALOG_URL of Glue, Postgres or a REST catalog": not settings.catalog.startswith("sqlite"),
@@ -191,6 +192,17 @@ def read_order(url: str) -> dict[str, Any]:
 def write_answer(order: str, answer: dict[str, Any]) -> None:
     """What became of an order: `{"result": ...}` or `{"error": ..., "message": ...}`. Raises OSError."""
     write_whole(_answer(order), json.dumps(answer).encode())
+
+
+def write_failure(order: str, error: Exception) -> None:
+    """The answer that raises `error` in the task; what is none of ours is retried as in any task of Airflow's.
+
+    Raises OSError.
+    """
+    if not isinstance(error, MlopsError):
+        kind = ServiceUnavailable if isinstance(error, OSError) else MlopsError
+        error = kind(f"{type(error).__name__}: {error}")
+    write_answer(order, {"error": type(error).__name__, "message": str(error)})
 
 
 def read_answer(order: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from include.mlops.aws_errors import passes
 from include.mlops.compute.connect_server import connect_configuration
-from include.mlops.compute.emr_serverless import require_reachable, write_answer
+from include.mlops.compute.emr_serverless import require_reachable, write_failure
 from include.mlops.compute.launch import SECRET
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
 from include.mlops.settings import ROOT, Settings, load_settings
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         spark = _start(_settings())
     except MlopsError as error:
         with suppress(OSError):
-            write_answer(arguments[-1], {"error": type(error).__name__, "message": str(error)})
+            write_failure(arguments[-1], error)
         raise
     try:
         command = [sys.executable, "-m", "include.mlops", *arguments]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from include.mlops.errors import ExportFailed, ServiceUnavailable
 from include.mlops.settings import Settings
+from include.mlops.spec.export import is_absolute
 from include.mlops.stored_files import trouble, write_whole
 
 
@@ -55,7 +56,7 @@ class DayFiles:
 
 def address(settings: Settings, path: str) -> str:
     """Where `path` of an export lies, {ds} left in it."""
-    if path.startswith("/") or "://" in path:
+    if is_absolute(path):
         return path
     root = settings.exports.rstrip("/")
     if "://" not in root:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -255,12 +254,13 @@ def _refused(kind: pa.DataType) -> bool:
 
 def _strange(metadata: pq.FileMetaData, declared: Iterable[str]) -> str:
     """How a column that is read was written in a way that Spark does not know; empty where it knows all."""
-    for group, number in itertools.product(range(metadata.num_row_groups), range(metadata.num_columns)):
-        part = metadata.row_group(group).column(number)
-        if part.path_in_schema.partition(".")[0] in declared:
-            for way in (part.compression, *part.encodings):
-                if way in ("BROTLI", "LZO", "BYTE_STREAM_SPLIT"):
-                    return f"{part.path_in_schema} written with {way}"
+    paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    read = {number: path for number, path in enumerate(paths) if path.partition(".")[0] in declared}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for number, path in read.items():
+            part = group.column(number)
+            if strange := {"BROTLI", "LZO", "BYTE_STREAM_SPLIT"} & {part.compression, *part.encodings}:
+                return f"{path} written with {min(strange)}"
     return ""
 
 

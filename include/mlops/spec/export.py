@@ -15,6 +15,11 @@ ALWAYS = ("model_version", "ds")
 """Columns that every exported row carries, asked for or not."""
 
 
+def is_absolute(path: str) -> bool:
+    """Whether a file's path lies elsewhere than below the export root."""
+    return path.startswith("/") or "://" in path
+
+
 def _each_once(columns: tuple[str, ...]) -> tuple[str, ...]:
     if twice := repeated(columns):
         raise ValueError(f"expected each column once, found twice: {', '.join(twice)}")

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from include.mlops.errors import MlopsError, ServiceUnavailable, SettingsError
 from include.mlops.ledger.ledger import HEAD, Ledger
+from include.mlops.spec.export import is_absolute
 from include.mlops.steps.platform import Platform
 
 SKEW = timedelta(seconds=60)
@@ -142,7 +143,7 @@ def _exports(platform: Platform) -> str:
 
 def _folder(platform: Platform, path: str) -> str:
     """That of all files of an export, as far as it is the same every day."""
-    if not path.startswith(("/", "s3://")):
+    if not is_absolute(path):
         return platform.settings.exports
     return path.partition("{")[0].rpartition("/")[0] or "/"
 

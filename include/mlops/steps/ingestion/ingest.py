@@ -95,9 +95,10 @@ def ingest(
             for ds, error in broken.items():
                 del seen.looks[ds]
                 seen.failures[ds] = error.line()
+    failures = seen.failures | (made.failures if made else {})
     if made is None or made.staged is None:
-        raise PartitionsFailed(f"ingest {group.name}", seen.failures | (made.failures if made else {}))
-    staged, quarantined, failures = made.staged, made.quarantined, seen.failures | made.failures
+        raise PartitionsFailed(f"ingest {group.name}", failures)
+    staged, quarantined = made.staged, made.quarantined
     counts = sum(staged.rows.values()), sum(quarantined.values())
     log.info("staged %s %s: %d rows, %d quarantined", group.name, interval, *counts)
     drift = drift_record(platform, group, seen, run_id)
