@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from contextlib import closing
+
 import httpx
 import pytest
 
+from include.demo.airflow_api import AirflowApi, until
 from include.mlops.errors import SettingsError
 from include.mlops.local.airflow import ADMIN, admin_password, airflow_answers
 from include.mlops.local.airflow_settings import load_airflow_settings
@@ -43,4 +48,18 @@ def test_the_stack_comes_up_serves_and_is_gone_after(settings: Settings) -> None
 
         with pytest.raises(SettingsError, match="in use by another running stack"):
             LocalStack(settings).__enter__()
+
+        _goes_on_after_a_write_of_twelve_seconds(settings, stack.addresses["airflow"])
     assert not any(is_taken(port) for port in ports.values())
+
+
+def _goes_on_after_a_write_of_twelve_seconds(settings: Settings, address: str) -> None:
+    """The scheduler's own write waits meanwhile: SQLite's five seconds would end it, and nothing starts it again."""
+    airflow = AirflowApi(address, ADMIN, admin_password(settings))
+    until(lambda: "deliver_alerts" in airflow.known(), 60, "the DAGs")
+    airflow.unpause("deliver_alerts")
+    run = airflow.trigger("deliver_alerts")
+    with closing(sqlite3.connect(settings.state / "airflow" / "airflow.db", timeout=30)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        time.sleep(12)
+    until(lambda: airflow.state(run) == "success", 90, "the end of a run that began during the write")
