@@ -9,6 +9,7 @@ PY := $(VENV)/bin/python
 # Bytecode is compiled at install, whatever the environment says: it halves the time that imports take.
 UV_INSTALL := env -u PYTHONDONTWRITEBYTECODE $(PY) -m uv pip install --python $(PY) --compile-bytecode
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock"
+PYTEST := $(PY) -m pytest --numprocesses 2 --no-loadscope-reorder --durations=25
 # The first of these that is Python 3.11 to 3.13; set PYTHON to choose.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -35,13 +36,18 @@ clean-state: $(VENV)/.runtime ## Delete what the local stack has stored in .stat
 setup-dev: setup $(VENV)/.dev ## Install what developing takes as well
 
 .PHONY: test
-test: check ## Check everything and run all tests
-	$(PY) -m pytest --numprocesses 2 --no-loadscope-reorder --durations=15
+test: check ## Check everything and run the tests
+	$(PYTEST) -m "not exhaustive"
+
+.PHONY: test-all
+test-all: check ## The same with every case of every test: before a release, and when you change what faults pass through
+	$(PYTEST)
 
 .PHONY: cluster-test
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)
-	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/contract/compute tests/contract/carriers \
-		tests/contract/lake tests/contract/registry tests/integration/cli/test_doctor.py tests/integration/cluster
+	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest -m "not exhaustive" --durations=15 tests/contract/compute \
+		tests/contract/carriers tests/contract/lake tests/contract/registry tests/integration/cli/test_doctor.py \
+		tests/integration/cluster
 	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/integration/compose
 
 .PHONY: test-fast

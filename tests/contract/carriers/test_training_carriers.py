@@ -27,6 +27,7 @@ from include.mlops.steps.training.reproduce import reproduce
 from include.mlops.steps.training.train import Trained, train
 from include.mlops.steps.training.training_record import RECORD
 from include.mlops.stored_files import file_system
+from tests.exhaustive import exhaustive
 from tests.integration.scoring.world import DAYS, World, day, days, flights, late_flights
 
 pytestmark = pytest.mark.slow
@@ -82,7 +83,7 @@ def trained(world: World) -> Callable[..., Trained]:
     return run
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", exhaustive(CASES, 0, 4))
 def test_metrics_of_both_carriers_agree(trained: Callable[..., Trained], case: str) -> None:
     alone, together = trained(1, **CASES[case]), trained(2, **CASES[case])
     for name, value in alone.metrics.items():

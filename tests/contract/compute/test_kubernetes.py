@@ -21,9 +21,14 @@ from include.mlops.local.services import spark_service
 from include.mlops.local.supervisor import Supervisor
 from include.mlops.settings import Settings
 from include.mlops.spec.interval import Interval
+from tests.conftest import ON_CLUSTER
 from tests.kubernetes import Cluster, kubernetes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(ON_CLUSTER, reason="it brings a cluster of its own: `make test` runs it"),
+]
 PROPERTIES = """\
 spark.kubernetes.namespace mlops
 spark.kubernetes.container.image mlops-spark:test

@@ -12,6 +12,7 @@ import pytest
 
 from include.mlops.errors import ServiceUnavailable
 from include.mlops.steps.scoring.export import export
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
 from tests.integration.faults.steps import Airline
@@ -50,7 +51,7 @@ def small_disk(folder: Path, size: str = "4m") -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("point", ["Draft.write", "_replace"])
+@pytest.mark.parametrize("point", exhaustive(["Draft.write", "_replace"], 1))
 def test_the_disk_of_the_warehouse_is_full_while_days_are_scored(
     airline: Airline, another_world: Callable[[], World], point: str
 ) -> None:
@@ -69,7 +70,7 @@ def test_the_disk_of_the_warehouse_is_full_while_days_are_scored(
         assert outcome.scores(world, 16, 17) == outcome.scores(clean, 16, 17)
 
 
-@pytest.mark.parametrize("point", ["Publications.record", "Monitoring.record"])
+@pytest.mark.parametrize("point", exhaustive(["Publications.record", "Monitoring.record"], 0))
 def test_the_disk_of_the_ledger_is_full(another_world: Callable[[], World], tmp_path: Path, point: str) -> None:
     clean = another_world()
     room = {"Publications": "publications", "Monitoring": "monitoring"}[point.partition(".")[0]]
@@ -107,7 +108,9 @@ def test_the_disk_of_the_exports_is_full(airline: Airline) -> None:
         assert len((folder / f"{days(16, 16).first}.csv").read_text().splitlines()) == 121
 
 
-@pytest.mark.parametrize("point", ["include.mlops.steps.ingestion.ingest:stage", "include.mlops.lake.staging:_picked"])
+@pytest.mark.parametrize(
+    "point", exhaustive(["include.mlops.steps.ingestion.ingest:stage", "include.mlops.lake.staging:_picked"], 0)
+)
 def test_the_disk_that_spark_writes_to_is_full(new_bundle: Callable[[], Bundle], point: str) -> None:
     bundle, clean = new_bundle(), new_bundle()
     for one in (bundle, clean):

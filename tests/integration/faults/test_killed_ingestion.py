@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from include.mlops.errors import PartitionsFailed
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome, steps
 from tests.integration.faults.dying import Point, killed
 from tests.integration.ingest.bundle import Bundle, change, day, readings
@@ -45,7 +46,7 @@ def clean(new_bundle: Callable[[], Bundle]) -> Any:
     return outcome.features(bundle, 4, 5)
 
 
-@pytest.mark.parametrize("point", POINTS, ids=str)
+@pytest.mark.parametrize("point", exhaustive(POINTS, 1, 3, 7), ids=str)
 def test_an_ingestion_that_is_killed_and_run_again(new_bundle: Callable[[], Bundle], clean: Any, point: Point) -> None:
     bundle = _landed(new_bundle())
     killed(point, steps.ingest_days, bundle.settings, bundle.readings, day(4), day(5), "killed")
@@ -53,7 +54,9 @@ def test_an_ingestion_that_is_killed_and_run_again(new_bundle: Callable[[], Bund
     assert outcome.features(bundle, 4, 5) == clean
 
 
-@pytest.mark.parametrize("point", [Point(f"{STAGING}:_copy"), Point(f"{STAGING}:_copy", after=True)], ids=str)
+@pytest.mark.parametrize(
+    "point", exhaustive([Point(f"{STAGING}:_copy"), Point(f"{STAGING}:_copy", after=True)], 1), ids=str
+)
 def test_a_publication_that_copies_is_killed_and_run_again(
     new_bundle: Callable[[], Bundle], clean: Any, point: Point
 ) -> None:

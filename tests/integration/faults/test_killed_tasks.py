@@ -16,6 +16,7 @@ from include.mlops.steps.monitoring.performance import measure
 from include.mlops.steps.release import release
 from include.mlops.steps.scoring.export import export
 from include.mlops.steps.training.train import train
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome, steps
 from tests.integration.faults.dying import Point, killed
 from tests.integration.faults.steps import Airline
@@ -57,7 +58,7 @@ def _fresh(home: Home, folders: pytest.TempPathFactory) -> World:
     return world
 
 
-@pytest.mark.parametrize("point", SCORING, ids=str)
+@pytest.mark.parametrize("point", exhaustive(SCORING, 2, 5, 6), ids=str)
 def test_a_scoring_that_is_killed_and_run_again(airline: Airline, cleanly_scored: Any, point: Point) -> None:
     killed(point, steps.score_days, airline, 16, 18, "killed")
     world = airline.open()
@@ -67,7 +68,7 @@ def test_a_scoring_that_is_killed_and_run_again(airline: Airline, cleanly_scored
     assert outcome.scores(world, 16, 18) == cleanly_scored
 
 
-@pytest.mark.parametrize("point", [Point(f"{DRAFT}:_replace", after=True), Point(RECORD)], ids=str)
+@pytest.mark.parametrize("point", exhaustive([Point(f"{DRAFT}:_replace", after=True), Point(RECORD)], 0), ids=str)
 def test_a_scoring_of_scored_days_by_another_version_that_is_killed_and_run_again(
     airline: Airline, another_world: Callable[[], World], point: Point
 ) -> None:
@@ -82,7 +83,7 @@ def test_a_scoring_of_scored_days_by_another_version_that_is_killed_and_run_agai
     assert outcome.scores(world, 16, 18) == outcome.scores(clean, 16, 18)
 
 
-@pytest.mark.parametrize("point", [Point(RECORD, call=2), Point(f"{DRAFT}:_replace", call=2)], ids=str)
+@pytest.mark.parametrize("point", exhaustive([Point(RECORD, call=2), Point(f"{DRAFT}:_replace", call=2)], 0), ids=str)
 def test_a_backfill_of_scores_that_is_killed_and_run_again(
     airline: Airline, another_world: Callable[[], World], point: Point
 ) -> None:
@@ -120,7 +121,7 @@ TRAINING = [
 ]
 
 
-@pytest.mark.parametrize("point", TRAINING, ids=str)
+@pytest.mark.parametrize("point", exhaustive(TRAINING, 2, 5, 7), ids=str)
 def test_a_training_that_is_killed_and_run_again(home: Home, trained: Callable[..., Airline], point: Point) -> None:
     """The bytes of a clean training, one version, and no run that looks alive."""
     killed(point, steps.train_as_of, airline := trained(), V1_AS_OF)
@@ -172,7 +173,7 @@ def _released(airline: Airline) -> Any:
     return told, aliases, intervals, {**asdict(decision), "model": "", "evidence": evidence}
 
 
-@pytest.mark.parametrize("point", RELEASING, ids=str)
+@pytest.mark.parametrize("point", exhaustive(RELEASING, 1, 4), ids=str)
 def test_a_release_that_is_killed_and_run_again(home: Home, cleanly_released: Any, point: Point) -> None:
     """One decision, one live interval, the champion's alias."""
     airline = _with_a_challenger(home)
@@ -180,7 +181,9 @@ def test_a_release_that_is_killed_and_run_again(home: Home, cleanly_released: An
     assert _released(airline) == cleanly_released
 
 
-@pytest.mark.parametrize("point", [Point(METRICS, after=True), Point(VERDICT), Point(VERDICT, after=True)], ids=str)
+@pytest.mark.parametrize(
+    "point", exhaustive([Point(METRICS, after=True), Point(VERDICT), Point(VERDICT, after=True)], 1), ids=str
+)
 def test_a_night_of_monitoring_that_is_killed_and_run_again(
     airline: Airline, another_world: Callable[[], World], point: Point
 ) -> None:
@@ -193,7 +196,9 @@ def test_a_night_of_monitoring_that_is_killed_and_run_again(
     assert outcome.metrics(world, "drift", 16, 16) == outcome.metrics(clean, "drift", 16, 16)
 
 
-@pytest.mark.parametrize("point", [Point(METRICS, call=2), Point(VERDICT, call=2, after=True), Point(RECORD)], ids=str)
+@pytest.mark.parametrize(
+    "point", exhaustive([Point(METRICS, call=2), Point(VERDICT, call=2, after=True), Point(RECORD)], 2), ids=str
+)
 def test_a_measuring_that_is_killed_and_run_again(
     airline: Airline, another_world: Callable[[], World], point: Point
 ) -> None:
@@ -215,7 +220,7 @@ EXPORTING = [
 ]
 
 
-@pytest.mark.parametrize("point", EXPORTING, ids=str)
+@pytest.mark.parametrize("point", exhaustive(EXPORTING, 0), ids=str)
 def test_an_export_that_is_killed_and_run_again(airline: Airline, point: Point) -> None:
     """Readers of the folder see whole files or none, and a clean export gives the same bytes."""
     airline = replace(airline, changes={"exports": EXPORTS})

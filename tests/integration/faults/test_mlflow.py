@@ -18,6 +18,7 @@ from include.mlops.local.supervisor import Service, Supervisor
 from include.mlops.settings import Settings
 from include.mlops.steps.release import release
 from include.mlops.steps.training.train import train
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
 from tests.integration.scoring.conftest import Home
@@ -72,7 +73,7 @@ def _without(server: Server, point: Point, step: Callable[[], object]) -> None:
         server.start()
 
 
-@pytest.mark.parametrize("point", [Point(f"{RUN}.log_metrics"), Point(f"{RUN}.register")], ids=str)
+@pytest.mark.parametrize("point", exhaustive([Point(f"{RUN}.log_metrics"), Point(f"{RUN}.register")], 1), ids=str)
 def test_mlflow_is_killed_while_a_model_is_trained(server: Server, world: World, home: Home, point: Point) -> None:
     _without(server, point, lambda: train(world.platform, world.model, day(V1_AS_OF), "unlucky"))
     found = train(world.platform, world.model, day(V1_AS_OF), "run")

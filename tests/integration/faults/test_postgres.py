@@ -21,6 +21,7 @@ from include.mlops.settings import Settings
 from include.mlops.steps.monitoring.performance import measure
 from include.mlops.steps.release import release
 from include.mlops.steps.training.train import train
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
 from tests.integration.ingest.bundle import Bundle
@@ -82,7 +83,7 @@ SCORING = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(SCORING)), ids=[str(point) for point in SCORING])
+@pytest.mark.parametrize("number", exhaustive(range(len(SCORING)), 2, 3), ids=[str(point) for point in SCORING])
 def test_postgres_dies_while_days_are_scored(postgres: MortalPostgres, world: World, clean: World, number: int) -> None:
     first, last = 16 + 2 * number, 17 + 2 * number
     _without(postgres, SCORING[number], lambda: world.score(first, last, "unlucky"))
@@ -117,7 +118,7 @@ def test_ten_seconds_without_postgres_are_sat_out_by_a_task_that_is_tried_again(
     assert outcome.scores(world, 28, 29) == outcome.scores(clean, 28, 29)
 
 
-@pytest.mark.parametrize("point", SCORING[2:4], ids=str)
+@pytest.mark.parametrize("point", exhaustive(SCORING[2:4], 1), ids=str)
 def test_an_address_that_leads_to_a_standby_is_told_as_transient(
     postgres: MortalPostgres, world: World, clean: World, point: Point
 ) -> None:
@@ -175,7 +176,7 @@ def test_postgres_dies_while_a_model_is_trained(postgres: MortalPostgres, world:
     assert found.sha256 == home.world.platform.registry.version(home.model, 1).sha256
 
 
-@pytest.mark.parametrize("kind", ["drift", "performance"])
+@pytest.mark.parametrize("kind", exhaustive(["drift", "performance"], 1))
 def test_postgres_dies_while_a_day_is_judged(postgres: MortalPostgres, world: World, clean: World, kind: str) -> None:
     """Between the metrics and the verdict."""
     for one in (world, clean):
@@ -218,7 +219,7 @@ INGESTION = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(INGESTION)), ids=[str(point) for point in INGESTION])
+@pytest.mark.parametrize("number", exhaustive(range(len(INGESTION)), 0, 2), ids=[str(point) for point in INGESTION])
 def test_postgres_dies_while_a_day_is_ingested(
     postgres: MortalPostgres, bundle: Bundle, clean_days: dict[int, Any], number: int
 ) -> None:

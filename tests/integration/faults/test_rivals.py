@@ -13,6 +13,7 @@ from include.mlops.spec.interval import Interval
 from include.mlops.steps.ingestion.ingest import ingest
 from include.mlops.steps.ingestion.publish import publish
 from include.mlops.steps.ingestion.validate import validate
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome, steps
 from tests.integration.faults.dying import Point, start
 from tests.integration.faults.steps import Airline
@@ -66,7 +67,7 @@ def _one_story(world: World, first: int, last: int) -> set[str]:
 
 @pytest.mark.parametrize(
     ("point", "stays"),
-    [(Point(PUBLISH), "slow"), (Point(PUBLISH, after=True), "rival"), (Point(RECORD), "rival")],
+    exhaustive([(Point(PUBLISH), "slow"), (Point(PUBLISH, after=True), "rival"), (Point(RECORD), "rival")], 0, 2),
     ids=str,
 )
 def test_a_rival_scores_the_same_days_before_and_after_our_commit(
@@ -141,7 +142,7 @@ def clean_days(new_bundle: Callable[[], Bundle]) -> object:
 
 @pytest.mark.parametrize(
     "point",
-    [Point(f"{STAGING}:_picked"), Point(f"{STAGING}:_picked", after=True), Point(f"{STAGING}:_copy")],
+    exhaustive([Point(f"{STAGING}:_picked"), Point(f"{STAGING}:_picked", after=True), Point(f"{STAGING}:_copy")], 1, 2),
     ids=str,
 )
 def test_a_rival_publishes_the_same_days_while_ours_are_published(

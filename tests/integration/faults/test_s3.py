@@ -25,6 +25,7 @@ from include.mlops.sources.landing import inspect, landed
 from include.mlops.steps.backup.place import Place
 from include.mlops.steps.training.train import train
 from include.mlops.stored_files import file_system
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome
 from tests.integration.faults.dying import Point
 from tests.integration.faults.troubled_s3 import Trouble, TroubledS3, troubled_s3
@@ -73,7 +74,9 @@ def clean(home: Home, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "requests"), [("slow down", 2), ("cut", 1), ("late", 4)], ids=["slow down", "cut", "late"]
+    ("trouble", "requests"),
+    exhaustive([("slow down", 2), ("cut", 1), ("late", 4)], 0),
+    ids=["slow down", "cut", "late"],
 )
 def test_a_short_trouble_is_sat_out_while_days_are_scored(
     s3: TroubledS3, world: World, clean: World, trouble: Trouble, requests: int
@@ -88,11 +91,14 @@ def test_a_short_trouble_is_sat_out_while_days_are_scored(
 
 @pytest.mark.parametrize(
     ("point", "trouble", "number"),
-    [
-        (Point(f"{DRAFT}:Draft.write"), "slow down", 20),
-        (Point(f"{DRAFT}:_replace"), "slow down", 21),
-        (Point(f"{DRAFT}:_replace"), "cut", 22),
-    ],
+    exhaustive(
+        [
+            (Point(f"{DRAFT}:Draft.write"), "slow down", 20),
+            (Point(f"{DRAFT}:_replace"), "slow down", 21),
+            (Point(f"{DRAFT}:_replace"), "cut", 22),
+        ],
+        1,
+    ),
     ids=str,
 )
 def test_s3_that_stays_in_trouble_fails_a_scoring_that_the_next_try_makes_good(
@@ -178,7 +184,7 @@ def bundle(s3: TroubledS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         session.stop()
 
 
-@pytest.mark.parametrize(("trouble", "number"), [("slow down", 2), ("cut", 3)])
+@pytest.mark.parametrize(("trouble", "number"), exhaustive([("slow down", 2), ("cut", 3)], 1))
 def test_a_short_trouble_is_sat_out_while_spark_writes(
     s3: TroubledS3, bundle: Bundle, clean_days: dict[int, Any], trouble: Trouble, number: int
 ) -> None:
@@ -189,7 +195,7 @@ def test_a_short_trouble_is_sat_out_while_spark_writes(
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), [("include.mlops.steps.ingestion.ingest:stage", 4), (f"{STAGING}:_picked", 5)]
+    ("step", "number"), exhaustive([("include.mlops.steps.ingestion.ingest:stage", 4), (f"{STAGING}:_picked", 5)], 1)
 )
 def test_ten_seconds_of_slow_down_are_sat_out_by_spark(
     s3: TroubledS3, bundle: Bundle, clean_days: dict[int, Any], step: str, number: int

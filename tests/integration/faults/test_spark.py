@@ -19,6 +19,7 @@ from include.mlops.local.ports import free_port
 from include.mlops.local.services import spark_service
 from include.mlops.local.supervisor import Supervisor
 from include.mlops.settings import Settings
+from tests.exhaustive import exhaustive
 from tests.integration.faults import outcome, steps
 from tests.integration.faults.dying import Point, start
 from tests.integration.faults.steps import Airline
@@ -131,7 +132,7 @@ def bundle(server: Server) -> Iterator[Bundle]:
     session.stop()
 
 
-@pytest.mark.parametrize("kind", [EXECUTOR, WORKER])
+@pytest.mark.parametrize("kind", exhaustive([EXECUTOR, WORKER], 0))
 def test_a_worker_that_is_killed_while_days_are_ingested_is_replaced(
     server: Server, bundle: Bundle, clean_days: dict[int, Any], kind: str
 ) -> None:
@@ -150,7 +151,7 @@ def lonely(server: Server) -> Iterator[Bundle]:
     session.stop()
 
 
-@pytest.mark.parametrize("point", [Point(f"{INGEST}:stage"), Point(f"{STAGING}:_picked")], ids=str)
+@pytest.mark.parametrize("point", exhaustive([Point(f"{INGEST}:stage"), Point(f"{STAGING}:_picked")], 1), ids=str)
 def test_the_server_is_killed_while_a_day_is_ingested(
     server: Server, lonely: Bundle, clean_days: dict[int, Any], point: Point
 ) -> None:
@@ -199,7 +200,7 @@ def world(server: Server, home: Home, tmp_path_factory: pytest.TempPathFactory) 
     return World(made.platform, late_flights(home.model, scoring={"workers": 2}))
 
 
-@pytest.mark.parametrize("kind", [EXECUTOR, WORKER])
+@pytest.mark.parametrize("kind", exhaustive([EXECUTOR, WORKER], 0))
 def test_a_worker_that_is_killed_while_days_are_scored_is_replaced(
     server: Server, world: World, another_world: Callable[[], World], kind: str
 ) -> None:
