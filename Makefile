@@ -45,9 +45,10 @@ test-all: check ## The same with every case of every test: before a release, and
 
 .PHONY: cluster-test
 cluster-test: setup-dev ## Run the contracts, and a night, on Postgres, S3, a Spark cluster and MLflow (Go and Postgres are needed)
-	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest -m "not exhaustive" --durations=15 tests/contract/compute \
-		tests/contract/carriers tests/contract/lake tests/contract/registry tests/integration/cli/test_doctor.py \
-		tests/integration/cluster
+	MLOPS_TEST_TOPOLOGY=cluster $(PYTEST) -m "not exhaustive" tests/integration/cluster/test_night.py \
+		tests/contract/carriers/test_training_carriers.py tests/integration/cluster/test_landing.py \
+		tests/contract/carriers/test_scoring_carriers.py tests/contract/compute tests/contract/lake \
+		tests/contract/registry tests/integration/cli/test_doctor.py
 	MLOPS_TEST_TOPOLOGY=cluster $(PY) -m pytest --durations=15 tests/integration/compose
 
 .PHONY: test-fast

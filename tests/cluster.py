@@ -4,6 +4,7 @@ server on it, and MLflow on Postgres and S3. Every process is real, on this mach
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -78,11 +79,13 @@ def object_store(home: Path, endpoint: str) -> Service:
 def gateway() -> Path:
     """The S3 server, built once by Go. Skips where there is no Go."""
     program = ROOT / ".jars" / "versitygw"
-    if not program.exists():
-        if not shutil.which("go"):
-            pytest.skip("Go is not installed, which builds the S3 server")
-        building = {**os.environ, "GOBIN": str(program.parent), "CGO_ENABLED": "0"}
-        subprocess.run(["go", "install", GATEWAY], check=True, env=building, capture_output=True)
+    with (program.parent / "versitygw.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two processes that test, one builds it and one waits
+        if not program.exists():
+            if not shutil.which("go"):
+                pytest.skip("Go is not installed, which builds the S3 server")
+            building = {**os.environ, "GOBIN": str(program.parent), "CGO_ENABLED": "0"}
+            subprocess.run(["go", "install", GATEWAY], check=True, env=building, capture_output=True)
     return program
 
 

@@ -80,7 +80,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "include.mlops.local.airflow_database.CONNECT_ARGS",
+        "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "include.mlops.local.airflow_process.CONNECT_ARGS",
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
